@@ -1,0 +1,86 @@
+//! What a decoder says of text it cannot take, and the limits it keeps.
+
+use std::fmt;
+
+/// The limits of one push. Lengths are in bytes of the text as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// One line without its end.
+    pub line_length: usize,
+    /// Labels of one series, those of the path included.
+    pub labels: usize,
+    /// A metric or label name.
+    pub name_length: usize,
+    /// A label value.
+    pub value_length: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { line_length: 64 * 1024, labels: 64, name_length: 256, value_length: 4096 }
+    }
+}
+
+/// A refused body: where, what was expected, what stood there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: expected {expected}, got {got}")]
+pub struct DecodeError {
+    /// Counted from 1.
+    pub line: u32,
+    pub expected: String,
+    pub got: Excerpt,
+}
+
+/// A short piece of the refused text, safe to print on one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+impl Excerpt {
+    const LENGTH: usize = 32;
+
+    /// The rest of the line from `text`'s beginning on, cut after a few characters.
+    pub fn of(text: &[u8]) -> Self {
+        let line = match memchr::memchr(b'\n', &text[..text.len().min(4 * Self::LENGTH)]) {
+            Some(0) => return Self("end of line".to_owned()),
+            Some(end) => &text[..end],
+            None if text.is_empty() => return Self("end of body".to_owned()),
+            None => &text[..text.len().min(4 * Self::LENGTH)],
+        };
+        let readable = String::from_utf8_lossy(line);
+        let mut excerpt: String = readable.chars().take(Self::LENGTH).collect();
+        if readable.chars().nth(Self::LENGTH).is_some() {
+            excerpt.push('…');
+        }
+        Self(format!("{excerpt:?}"))
+    }
+
+    /// Something that is said in words instead of quoted.
+    pub fn words(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_one_short_line() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"", "end of body"),
+            (b"\nnext", "end of line"),
+            (b"abc\nnext", r#""abc""#),
+            (b"a\"\t\xff", "\"a\\\"\\t\u{fffd}\""),
+            (&[b'x'; 1000], r#""xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…""#),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Excerpt::of(text).to_string(), *expected);
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! Reads the Prometheus text format 0.0.4, with the quoted names of 1.0.0 ("Text-based format" in the Prometheus
+//! documentation, and the reference reader `expfmt` where that is silent).
+//!
+//! Pure: bytes in, spans and values out, nothing copied, the caller's scratch reused. What a sample means (its family,
+//! its series) is not known here. More lenient than the reference where real pushes stumble: CRLF, blanks at the end of
+//! a line, a missing last line end, TYPE after samples. OpenMetrics is another format and not read here.
+
+use super::error::{DecodeError, Excerpt, Limits};
+use super::number::parse_float;
+use crate::model::family::MetricKind;
+use crate::model::name::{label_name_length, metric_name_length};
+
+/// A piece of the body. Bodies are below 4 GiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    /// The text in the body that the span was made from; empty for another body that is too short.
+    #[inline]
+    pub fn of(self, body: &str) -> &str {
+        body.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+/// One sample line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// The text between the braces; a metric name in quotes is not part of it.
+    pub labels: Span,
+    pub value: f64,
+    /// Index into [`Decoded::names`].
+    pub name: u32,
+    /// Counted from 1.
+    pub line: u32,
+    /// Whether the labels are written as a series key is: names ascending, nothing left out or quoted (`model::labels`).
+    pub is_canonical: bool,
+}
+
+/// A metric name as written, without its quotes but with their escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    pub text: Span,
+    /// Whether it stood in quotes and may hold anything.
+    pub is_quoted: bool,
+    /// Where it stood first, counted from 1.
+    pub line: u32,
+}
+
+/// A HELP or TYPE line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    pub name: Name,
+    pub content: MetadataContent,
+}
+
+/// What a HELP or TYPE line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataContent {
+    /// The help as written, with the escapes `\\` and `\n`.
+    Help(Span),
+    Type(MetricKind),
+}
+
+/// A decoded body; the scratch of one worker, reused push after push.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    pub samples: Vec<Sample>,
+    /// One entry for each run of samples with the same name.
+    pub names: Vec<Name>,
+    pub metadata: Vec<Metadata>,
+    /// Samples that came with a timestamp.
+    pub timestamps: u64,
+}
+
+impl Decoded {
+    fn clear(&mut self) {
+        self.samples.clear();
+        self.names.clear();
+        self.metadata.clear();
+        self.timestamps = 0;
+    }
+}
+
+/// Decodes a whole body into `decoded` and returns the body as text, for the spans.
+///
+/// # Errors
+/// The first line that is not the format's, or is beyond a limit. `decoded` then holds nothing of use.
+pub fn decode<'b>(body: &'b [u8], limits: &Limits, decoded: &mut Decoded) -> Result<&'b str, DecodeError> {
+    decoded.clear();
+    let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
+    let mut decoder = Decoder { body, limits, line: 1, last_name: b"", decoded };
+    decoder.run().map_err(|error| *error)?;
+    Ok(text)
+}
+
+fn not_utf8(body: &[u8], at: usize) -> DecodeError {
+    let line = memchr::memchr_iter(b'\n', &body[..at]).count() as u32 + 1;
+    DecodeError { line, expected: "UTF-8".to_owned(), got: Excerpt::words(format!("byte 0x{:02x}", body[at])) }
+}
+
+/// Boxed, so that the way of a good line carries one pointer.
+type Result<T, E = Box<DecodeError>> = std::result::Result<T, E>;
+
+struct Decoder<'b, 'd> {
+    body: &'b [u8],
+    limits: &'d Limits,
+    line: u32,
+    /// The name of the sample before, as written; empty if it was in quotes.
+    last_name: &'b [u8],
+    decoded: &'d mut Decoded,
+}
+
+impl<'b> Decoder<'b, '_> {
+    fn run(&mut self) -> Result<()> {
+        let mut at = 0;
+        while at < self.body.len() {
+            let start = at;
+            at = self.skip_blanks(at);
+            at = match self.peek(at) {
+                Some(b'\n') => at + 1,
+                None | Some(b'\r') => self.end_of_line(at)?,
+                Some(b'#') => self.comment(at + 1)?,
+                Some(_) => self.sample(at)?,
+            };
+            if at - start > self.limits.line_length {
+                return Err(self.too_long("a line", self.limits.line_length, at - start));
+            }
+            self.line += 1;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn sample(&mut self, start: usize) -> Result<usize> {
+        let (mut at, in_braces) = self.sample_name(start)?;
+        at = self.skip_blanks(at);
+        let mut labels = Span::default();
+        let mut is_canonical = true;
+        if in_braces || self.peek(at) == Some(b'{') {
+            let first = if in_braces { at } else { at + 1 };
+            (labels, is_canonical, at) = self.labels(first, in_braces)?;
+        }
+        at = self.skip_blanks(at);
+        let (value, end) = self.value(at)?;
+        let name = self.decoded.names.len() as u32 - 1;
+        self.decoded.samples.push(Sample { labels, value, name, line: self.line, is_canonical });
+        if self.peek(end) == Some(b'\n') { Ok(end + 1) } else { self.timestamp(end) }
+    }
+
+    /// Reads the name before or, in quotes, within the braces; the flag tells which.
+    #[inline]
+    fn sample_name(&mut self, start: usize) -> Result<(usize, bool)> {
+        let text = &self.body[start..];
+        let known = self.last_name.len();
+        if known > 0 && text.starts_with(self.last_name) && metric_name_goes_on(text, known) == known {
+            return Ok((start + known, false));
+        }
+        let length = metric_name_length(text);
+        if length > 0 {
+            self.limit_length("a metric name", self.limits.name_length, length)?;
+            self.last_name = &text[..length];
+            let text = Span::new(start, start + length);
+            self.decoded.names.push(Name { text, is_quoted: false, line: self.line });
+            return Ok((start + length, false));
+        }
+        if text[0] != b'{' {
+            return Err(self.error("a metric name", start));
+        }
+        let quote = self.skip_blanks(start + 1);
+        if self.peek(quote) != Some(b'"') {
+            return Err(self.error("a metric name in quotes", quote));
+        }
+        let name = self.quoted_metric_name(quote)?;
+        self.last_name = b"";
+        self.decoded.names.push(name);
+        Ok((name.text.end as usize + 1, true))
+    }
+
+    fn quoted_metric_name(&self, quote: usize) -> Result<Name> {
+        let end = self.string_end(quote + 1)?;
+        if end == quote + 1 {
+            return Err(self.error("a metric name that is not empty", quote));
+        }
+        self.limit_length("a metric name", self.limits.name_length, end - quote - 1)?;
+        Ok(Name { text: Span::new(quote + 1, end), is_quoted: true, line: self.line })
+    }
+
+    /// Reads labels and the closing brace. `after_name`: a quoted metric name stands before, so a comma must follow it.
+    #[inline]
+    fn labels(&mut self, mut at: usize, after_name: bool) -> Result<(Span, bool, usize)> {
+        let mut start = at;
+        let mut is_canonical = true;
+        let mut count = 0;
+        let mut last_name: &[u8] = b"";
+        if after_name {
+            match self.peek(at) {
+                Some(b',') => at += 1,
+                Some(b'}') => {}
+                _ => return Err(self.error("',' or '}' after the metric name", at)),
+            }
+            start = at;
+        }
+        loop {
+            let item = self.skip_blanks(at);
+            is_canonical &= item == at;
+            if self.peek(item) == Some(b'}') {
+                // Only directly after the opening brace is this not a trailing comma.
+                return Ok((Span::new(start, item), is_canonical && count == 0, item + 1));
+            }
+            let (name, is_bare, after_label) = self.label(item)?;
+            is_canonical &= is_bare && name_is_less(last_name, name);
+            last_name = name;
+            count += 1;
+            let separator = self.skip_blanks(after_label);
+            is_canonical &= separator == after_label;
+            match self.peek(separator) {
+                Some(b',') => at = separator + 1,
+                Some(b'}') => {
+                    self.limit_labels(count)?;
+                    return Ok((Span::new(start, separator), is_canonical, separator + 1));
+                }
+                _ => return Err(self.error("',' or '}' after a label", separator)),
+            }
+            self.limit_labels(count)?;
+        }
+    }
+
+    /// Reads `name="value"`. The flag: written without blanks and quotes around the name, and the value not empty.
+    #[inline]
+    fn label(&self, start: usize) -> Result<(&'b [u8], bool, usize)> {
+        let (name, name_end) = self.label_name(start)?;
+        let equals = self.skip_blanks(name_end);
+        if self.peek(equals) != Some(b'=') {
+            return Err(self.error("'=' after a label name", equals));
+        }
+        let quote = self.skip_blanks(equals + 1);
+        if self.peek(quote) != Some(b'"') {
+            return Err(self.error("'\"' before a label value", quote));
+        }
+        let end = self.string_end(quote + 1)?;
+        self.limit_length("a label value", self.limits.value_length, end - quote - 1)?;
+        let is_compact = name_end + 1 == quote && end > quote + 1;
+        Ok((name, is_compact && self.body[start] != b'"', end + 1))
+    }
+
+    #[inline]
+    fn label_name(&self, start: usize) -> Result<(&'b [u8], usize)> {
+        let length = label_name_length(&self.body[start..]);
+        let (name, end) = if length > 0 {
+            (&self.body[start..start + length], start + length)
+        } else if self.peek(start) == Some(b'"') {
+            let end = self.string_end(start + 1)?;
+            (&self.body[start + 1..end], end + 1)
+        } else {
+            return Err(self.error("a label name", start));
+        };
+        self.limit_length("a label name", self.limits.name_length, name.len())?;
+        if name.is_empty() {
+            return Err(self.error("a label name that is not empty", start));
+        }
+        if name.starts_with(b"__") {
+            return Err(self.error("a label name that does not begin with \"__\"", start));
+        }
+        Ok((name, end))
+    }
+
+    /// Finds the quote that ends a string; `start` is behind the opening one. Checks the escapes.
+    #[inline]
+    fn string_end(&self, start: usize) -> Result<usize> {
+        let mut at = start;
+        loop {
+            at = find_string_mark(self.body, at);
+            match self.peek(at) {
+                Some(b'"') => return Ok(at),
+                Some(b'\\') => match self.peek(at + 1) {
+                    Some(b'\\' | b'"' | b'n') => at += 2,
+                    _ => return Err(self.error(r#"one of the escapes \\, \" and \n"#, at)),
+                },
+                _ => return Err(self.error("'\"' at the end of a quoted string", at)),
+            }
+        }
+    }
+
+    #[inline]
+    fn value(&self, start: usize) -> Result<(f64, usize)> {
+        let mut end = start;
+        while self.peek(end).is_some_and(|byte| byte > b' ') {
+            end += 1;
+        }
+        match parse_float(&self.body[start..end]) {
+            Some(value) => Ok((value, end)),
+            None => Err(self.error("a number", start)),
+        }
+    }
+
+    /// Reads what may follow a value: an integer timestamp, blanks, the line's end.
+    fn timestamp(&mut self, at: usize) -> Result<usize> {
+        let start = self.skip_blanks(at);
+        if start == at || matches!(self.peek(start), None | Some(b'\n' | b'\r')) {
+            return self.end_of_line(start);
+        }
+        let mut end = start;
+        while self.peek(end).is_some_and(|byte| byte > b' ') {
+            end += 1;
+        }
+        let digits = std::str::from_utf8(&self.body[start..end]).unwrap_or_default();
+        if digits.parse::<i64>().is_err() {
+            return Err(self.error("a timestamp in whole milliseconds, or the end of the line", start));
+        }
+        self.decoded.timestamps += 1;
+        self.end_of_line(self.skip_blanks(end))
+    }
+
+    /// `#` begins HELP, TYPE, or a comment.
+    fn comment(&mut self, after_hash: usize) -> Result<usize> {
+        let line_end = memchr::memchr(b'\n', &self.body[after_hash..]).map_or(self.body.len(), |end| after_hash + end);
+        let next_line = (line_end + 1).min(self.body.len());
+        let text_end = match self.body[after_hash..line_end] {
+            [.., b'\r'] => line_end - 1,
+            _ => line_end,
+        };
+        let keyword = self.skip_blanks(after_hash);
+        let is_help = match self.body.get(keyword..(keyword + 4).min(text_end)) {
+            Some(b"HELP") => true,
+            Some(b"TYPE") => false,
+            _ => return Ok(next_line),
+        };
+        let name_start = self.skip_blanks(keyword + 4);
+        if name_start >= text_end || name_start == keyword + 4 {
+            return Ok(next_line);
+        }
+        let (name, name_end) = self.metadata_name(name_start)?;
+        let content_start = self.skip_blanks(name_end).min(text_end);
+        if content_start == name_end && name_end < text_end {
+            return Err(self.error("a blank after the metric name", name_end));
+        }
+        let content = if is_help {
+            self.help(content_start, text_end)?
+        } else if content_start == text_end {
+            return Ok(next_line);
+        } else {
+            self.kind(content_start, text_end)?
+        };
+        self.decoded.metadata.push(Metadata { name, content });
+        Ok(next_line)
+    }
+
+    fn metadata_name(&self, start: usize) -> Result<(Name, usize)> {
+        if self.peek(start) == Some(b'"') {
+            let name = self.quoted_metric_name(start)?;
+            return Ok((name, name.text.end as usize + 1));
+        }
+        let length = metric_name_length(&self.body[start..]);
+        if length == 0 {
+            return Err(self.error("a metric name", start));
+        }
+        self.limit_length("a metric name", self.limits.name_length, length)?;
+        Ok((Name { text: Span::new(start, start + length), is_quoted: false, line: self.line }, start + length))
+    }
+
+    fn help(&self, start: usize, end: usize) -> Result<MetadataContent> {
+        let mut at = start;
+        while let Some(backslash) = memchr::memchr(b'\\', &self.body[at..end]) {
+            at += backslash;
+            if !matches!(self.body[at + 1..end].first(), Some(b'\\' | b'n' | b'"')) {
+                return Err(self.error(r"one of the escapes \\ and \n", at));
+            }
+            at += 2;
+        }
+        Ok(MetadataContent::Help(Span::new(start, end)))
+    }
+
+    fn kind(&self, start: usize, end: usize) -> Result<MetadataContent> {
+        let word = std::str::from_utf8(&self.body[start..end]).unwrap_or_default();
+        match MetricKind::from_name(word.trim_end_matches([' ', '\t'])) {
+            Some(kind) => Ok(MetadataContent::Type(kind)),
+            None => Err(self.error("a type (counter, gauge, histogram, summary or untyped)", start)),
+        }
+    }
+
+    fn end_of_line(&self, at: usize) -> Result<usize> {
+        match self.body[at..] {
+            [] => Ok(at),
+            [b'\n', ..] => Ok(at + 1),
+            [b'\r'] | [b'\r', b'\n', ..] => Ok((at + 2).min(self.body.len())),
+            _ => Err(self.error("the end of the line", at)),
+        }
+    }
+
+    #[inline]
+    fn peek(&self, at: usize) -> Option<u8> {
+        self.body.get(at).copied()
+    }
+
+    #[inline]
+    fn skip_blanks(&self, mut at: usize) -> usize {
+        while matches!(self.peek(at), Some(b' ' | b'\t')) {
+            at += 1;
+        }
+        at
+    }
+
+    #[inline]
+    fn limit_labels(&self, got: usize) -> Result<()> {
+        if got <= self.limits.labels { Ok(()) } else { Err(self.too_many_labels(got)) }
+    }
+
+    #[inline]
+    fn limit_length(&self, what: &str, limit: usize, got: usize) -> Result<()> {
+        if got <= limit { Ok(()) } else { Err(self.too_long(what, limit, got)) }
+    }
+
+    #[cold]
+    fn error(&self, expected: &str, at: usize) -> Box<DecodeError> {
+        let got = Excerpt::of(&self.body[at.min(self.body.len())..]);
+        Box::new(DecodeError { line: self.line, expected: expected.to_owned(), got })
+    }
+
+    #[cold]
+    fn too_long(&self, what: &str, limit: usize, got: usize) -> Box<DecodeError> {
+        let expected = format!("{what} of at most {limit} bytes");
+        Box::new(DecodeError { line: self.line, expected, got: Excerpt::words(format!("{got}")) })
+    }
+
+    #[cold]
+    fn too_many_labels(&self, got: usize) -> Box<DecodeError> {
+        let expected = format!("at most {} labels", self.limits.labels);
+        Box::new(DecodeError { line: self.line, expected, got: Excerpt::words(format!("{got}")) })
+    }
+}
+
+/// The length of a name that is known to reach `known`.
+#[inline]
+fn metric_name_goes_on(text: &[u8], known: usize) -> usize {
+    match text.get(known) {
+        Some(b'{' | b' ') => known,
+        _ => metric_name_length(text),
+    }
+}
+
+/// `one < other`, with most answers from the first byte.
+#[inline]
+fn name_is_less(one: &[u8], other: &[u8]) -> bool {
+    match (one.first(), other.first()) {
+        (Some(one_first), Some(other_first)) if one_first != other_first => one_first < other_first,
+        _ => one < other,
+    }
+}
+
+/// Position of the first `"`, `\` or line feed from `at` on, or the body's end. Eight bytes a step: values are short,
+/// so the set-up of a wider search would cost more than it saves.
+#[inline]
+fn find_string_mark(body: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = body.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        let marks = zero_bytes(word ^ repeat(b'"')) | zero_bytes(word ^ repeat(b'\\')) | zero_bytes(word ^ repeat(b'\n'));
+        if marks != 0 {
+            return at + (marks.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while body.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | b'\n')) {
+        at += 1;
+    }
+    at
+}
+
+const fn repeat(byte: u8) -> u64 {
+    byte as u64 * 0x0101_0101_0101_0101
+}
+
+/// The top bit of each zero byte; bytes above the lowest zero byte may be marked wrongly.
+#[inline]
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! Label sets in canonical text: the one spelling under which a series is stored and hashed.
+//!
+//! Canonical label text is what stands between the braces of an exposition line, with names ascending bytewise, no
+//! blanks, no trailing comma, quotes only around names that need them, and no label with an empty value (an empty label
+//! is an absent one: Prometheus data model, "Metric names and labels"). The format's three escapes (`\\`, `\"`, `\n`)
+//! have one spelling each, so names and values are kept as they are written and two sets are equal if their texts are.
+//! Encoders print the text as it stands.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::name::{exposed_label_name, is_legacy_label_name, label_name_length};
+
+/// One label as written: a name and the text between the quotes of its value, escapes included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label<'a> {
+    /// Bare if it is a legacy name, else with its quotes: comparing these texts compares names.
+    pub name: &'a str,
+    /// Between the quotes, escapes as written.
+    pub value: &'a str,
+}
+
+/// Walks label text that a decoder has accepted. Ends early, without a panic, on any other text.
+pub struct Labels<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Labels<'a> {
+    /// `text` stands between braces, without them.
+    pub fn new(text: &'a str) -> Self {
+        Self { rest: text }
+    }
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = Label<'a>;
+
+    fn next(&mut self) -> Option<Label<'a>> {
+        let text = self.rest.trim_start_matches([' ', '\t', ',']);
+        let name_end = match text.as_bytes().first()? {
+            b'"' => quoted_length(text.as_bytes())?,
+            _ => label_name_length(text.as_bytes()),
+        };
+        let name = text.get(..name_end)?;
+        let value = text[name_end..].trim_start_matches([' ', '\t']).strip_prefix('=')?;
+        let value = value.trim_start_matches([' ', '\t']);
+        let value_end = quoted_length(value.as_bytes())?;
+        self.rest = &value[value_end..];
+        Some(Label { name: bare_if_legacy(name), value: &value[1..value_end - 1] })
+    }
+}
+
+/// Length of the quoted string that `text` begins with, both quotes included.
+fn quoted_length(text: &[u8]) -> Option<usize> {
+    if text.first() != Some(&b'"') {
+        return None;
+    }
+    let mut at = 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// `"a"` and `a` are one name.
+fn bare_if_legacy(name: &str) -> &str {
+    match name.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')) {
+        Some(inner) if is_legacy_label_name(inner) => inner,
+        _ => name,
+    }
+}
+
+/// What is wrong with a label set as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {}, got {}", self.expected(), self.got())]
+pub enum LabelFault {
+    /// A name stands twice.
+    Repeated(String),
+    /// Two names would be one for readers that know legacy names only.
+    Collision(String, String),
+    /// More labels than the limit.
+    TooMany { limit: usize, got: usize },
+}
+
+impl LabelFault {
+    /// What a good label set would have had.
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Repeated(_) => "each label once".to_owned(),
+            Self::Collision(..) => "label names that differ when escaped".to_owned(),
+            Self::TooMany { limit, .. } => format!("at most {limit} labels"),
+        }
+    }
+
+    /// What stood there.
+    pub fn got(&self) -> String {
+        match self {
+            Self::Repeated(name) => format!("{name} twice"),
+            Self::Collision(one, other) => format!("{one} and {other}"),
+            Self::TooMany { got, .. } => got.to_string(),
+        }
+    }
+}
+
+/// The labels of a push's path (the group): ascending by name, values escaped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupLabels {
+    labels: Vec<(String, String)>,
+}
+
+impl GroupLabels {
+    /// Takes decoded names and values; the names are legacy names. Refuses a name that stands twice.
+    pub fn new(labels: impl IntoIterator<Item = (String, String)>) -> Result<Self, LabelFault> {
+        let mut labels: Vec<(String, String)> =
+            labels.into_iter().map(|(name, value)| (name, escape_value(&value).into_owned())).collect();
+        labels.sort();
+        match labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(LabelFault::Repeated(pair[0].0.clone())),
+            None => Ok(Self { labels }),
+        }
+    }
+
+    /// Whether there is no label.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Whether there is a label of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.labels.iter().any(|(group_name, _)| group_name == name)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Label<'_>> {
+        self.labels.iter().map(|(name, value)| Label { name, value })
+    }
+}
+
+/// Appends the canonical text of `text`'s labels to `out`. Group labels win over labels of the same name;
+/// the label `left_out` is not written but its value, as it stands, returned.
+///
+/// # Errors
+/// A name twice, names that collide when escaped, or more than `limit` labels. `out` may then end in a part of the text.
+pub fn write_canonical<'a>(
+    out: &mut String,
+    text: &'a str,
+    group: &'a GroupLabels,
+    left_out: Option<&str>,
+    limit: usize,
+) -> Result<Option<&'a str>, LabelFault> {
+    let mut labels: SmallVec<[Label<'a>; 16]> = Labels::new(text).collect();
+    if !labels.is_sorted_by(|a, b| a.name < b.name) {
+        labels.sort_unstable_by_key(|label| label.name);
+        if let Some(pair) = labels.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(LabelFault::Repeated(pair[0].name.to_owned()));
+        }
+    }
+    let left_out_value = left_out.and_then(|name| {
+        let at = labels.iter().position(|label| label.name == name)?;
+        Some(labels.remove(at).value)
+    });
+    if !group.is_empty() {
+        labels.retain(|label| !group.contains(label.name));
+        labels.extend(group.iter());
+        labels.sort_unstable_by_key(|label| label.name);
+    }
+    labels.retain(|label| !label.value.is_empty());
+    if labels.len() > limit {
+        return Err(LabelFault::TooMany { limit, got: labels.len() });
+    }
+    refuse_collisions(&labels)?;
+    for (index, label) in labels.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_label(out, label.name, label.value);
+    }
+    Ok(left_out_value)
+}
+
+fn refuse_collisions(labels: &[Label<'_>]) -> Result<(), LabelFault> {
+    for (index, label) in labels.iter().enumerate().filter(|(_, label)| is_quoted(label.name)) {
+        let exposed = exposed_name(label.name);
+        let others = labels.iter().enumerate().filter(|(other, _)| *other != index);
+        for (_, other) in others {
+            if exposed_name(other.name) == exposed {
+                return Err(LabelFault::Collision(label.name.to_owned(), other.name.to_owned()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_label(out: &mut String, name: &str, value: &str) {
+    out.push_str(name);
+    out.push_str("=\"");
+    out.push_str(value);
+    out.push('"');
+}
+
+/// Whether canonical label text has a name in quotes. Quoted names come first: `"` is before all letters.
+pub fn has_quoted_names(canonical: &str) -> bool {
+    canonical.starts_with('"')
+}
+
+fn is_quoted(name: &str) -> bool {
+    name.starts_with('"')
+}
+
+fn exposed_name(name: &str) -> Cow<'_, str> {
+    match name.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')) {
+        Some(inner) => Cow::Owned(exposed_label_name(&unescape(inner)).into_owned()),
+        None => Cow::Borrowed(name),
+    }
+}
+
+/// Appends canonical label text for readers that know legacy names only: other names are underscored, and the labels
+/// put in the order of the names shown.
+pub fn write_underscored(out: &mut String, canonical: &str) {
+    let mut labels: Vec<_> = Labels::new(canonical).map(|label| (exposed_name(label.name), label.value)).collect();
+    labels.sort_unstable();
+    for (index, (name, value)) in labels.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_label(out, name, value);
+    }
+}
+
+/// Writes a value so that it can stand between quotes: `\`, `"` and line feed are escaped.
+pub fn escape_value(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '"', '\n']) {
+        return Cow::Borrowed(value);
+    }
+    let mut escaped = String::with_capacity(value.len() + 8);
+    for character in value.chars() {
+        match character {
+            '\\' => escaped.push_str("\\\\"),
+            '"' => escaped.push_str("\\\""),
+            '\n' => escaped.push_str("\\n"),
+            other => escaped.push(other),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Undoes the escapes `\\`, `\"` and `\n`; any other backslash stays.
+pub fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            plain.push(character);
+            continue;
+        }
+        match characters.next() {
+            Some('n') => plain.push('\n'),
+            Some(escaped @ ('\\' | '"')) => plain.push(escaped),
+            Some(other) => plain.extend(['\\', other]),
+            None => plain.push('\\'),
+        }
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn canonical(text: &str, group: &[(&str, &str)]) -> Result<String, LabelFault> {
+        let group = GroupLabels::new(group.iter().map(|(name, value)| ((*name).into(), (*value).into())))?;
+        let mut out = String::new();
+        write_canonical(&mut out, text, &group, None, 64)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn label_sets_have_one_spelling() {
+        let cases: &[(&str, &[(&str, &str)], &str)] = &[
+            ("", &[], ""),
+            (r#"a="1",b="2""#, &[], r#"a="1",b="2""#),
+            (r#" b = "2" , a="1" ,"#, &[], r#"a="1",b="2""#),
+            (r#""b"="2",a="1""#, &[], r#"a="1",b="2""#),
+            (r#"z="1","my.label"="x""#, &[], r#""my.label"="x",z="1""#),
+            (r#"a="",b="2""#, &[], r#"b="2""#),
+            (r#"a="\"\\\n,}""#, &[], r#"a="\"\\\n,}""#),
+            (r#"job="body",x="1""#, &[("job", "path")], r#"job="path",x="1""#),
+            (r#"x="1""#, &[("job", "a\"b"), ("zone", "z")], r#"job="a\"b",x="1",zone="z""#),
+            (r#"job="body""#, &[("job", "")], ""),
+        ];
+        for (text, group, expected) in cases {
+            assert_eq!(canonical(text, group).as_deref(), Ok(*expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn faulty_label_sets_are_refused() {
+        assert_eq!(canonical(r#"b="1",a="1",b="2""#, &[]), Err(LabelFault::Repeated("b".into())));
+        assert_eq!(canonical(r#"a="1","a"="2""#, &[]), Err(LabelFault::Repeated("a".into())));
+        assert!(matches!(canonical(r#""a-b"="1",a_b="2""#, &[]), Err(LabelFault::Collision(..))));
+        assert!(matches!(canonical("", &[("a", "1"), ("a", "2")]), Err(LabelFault::Repeated(_))));
+        let mut out = String::new();
+        let no_group = GroupLabels::default();
+        let refused = write_canonical(&mut out, r#"a="1",b="2""#, &no_group, None, 1);
+        assert_eq!(refused, Err(LabelFault::TooMany { limit: 1, got: 2 }));
+    }
+
+    #[test]
+    fn a_label_can_be_taken_out() {
+        let mut out = String::new();
+        let group = GroupLabels::default();
+        let value = write_canonical(&mut out, r#"le="0.5",a="1""#, &group, Some("le"), 64);
+        assert_eq!((value, out.as_str()), (Ok(Some("0.5")), r#"a="1""#));
+    }
+
+    #[test]
+    fn quoted_names_are_underscored_for_legacy_readers() {
+        let mut out = String::new();
+        write_underscored(&mut out, r#""my.label"="x",a="1",z="2""#);
+        assert_eq!(out, r#"a="1",my_label="x",z="2""#);
+    }
+
+    proptest! {
+        #[test]
+        fn escapes_are_undone(value in any::<String>()) {
+            let escaped = escape_value(&value);
+            prop_assert_eq!(unescape(&escaped), value.as_str());
+        }
+
+        #[test]
+        fn walking_any_text_ends(text in any::<String>()) {
+            prop_assert!(Labels::new(&text).count() <= text.len());
+        }
+    }
+}

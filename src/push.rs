@@ -1,0 +1,124 @@
+//! A push between its decoding and its way to the shards: samples become series of families, checked to the end.
+//!
+//! [`Assembler::assemble`] is pure: it looks at the register of families and changes nothing, so whatever it refuses leaves
+//! no trace. Its steps: [`families`] finds the family of each name, [`series`] puts samples into series and
+//! splits them by shard.
+
+mod families;
+mod seen;
+mod series;
+
+use crate::aggregate::{GaugeRule, NumberRule};
+use crate::exposition::error::{DecodeError, Excerpt, Limits};
+use crate::exposition::text_decode::Decoded;
+use crate::model::labels::GroupLabels;
+use crate::registry::{View, Wanted};
+use crate::shard::batch::{Batch, Router};
+
+use families::FamilyPlan;
+use seen::SeenSeries;
+
+/// What is done with pushed values, from the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct PushRules {
+    pub gauges: GaugeRule,
+    pub summaries: SummaryPolicy,
+    pub limits: Limits,
+}
+
+/// What is done with summaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SummaryPolicy {
+    /// Sum and count are added, quantiles dropped.
+    SumCount,
+    /// Summaries are dropped whole.
+    Discard,
+}
+
+/// Why a push is refused; nothing of it was applied. All name the line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// Not the format's text, or beyond a limit of its parts.
+    #[error(transparent)]
+    Malformed(DecodeError),
+    /// A TYPE against another TYPE.
+    #[error(transparent)]
+    TypeConflict(DecodeError),
+    /// A sample name that belongs to another family.
+    #[error(transparent)]
+    NameClash(DecodeError),
+    /// A series twice.
+    #[error(transparent)]
+    DuplicateSeries(DecodeError),
+    /// A value, or a label set, that the family's kind cannot have.
+    #[error(transparent)]
+    InvalidSample(DecodeError),
+}
+
+/// `line L: expected E, got G`.
+fn fault(line: u32, expected: impl Into<String>, got: impl Into<String>) -> DecodeError {
+    DecodeError { line, expected: expected.into(), got: Excerpt::words(got) }
+}
+
+/// A push ready to be sent to the shards.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The families of the push; updates refer to them by index.
+    pub families: Vec<PlannedFamily>,
+    /// The state of the register this was planned on.
+    pub generation: u64,
+    /// One for each shard; empty where the push brings nothing.
+    pub batches: Vec<Batch>,
+    /// Samples of summaries that the policy drops.
+    pub discarded_samples: u64,
+}
+
+/// A family of a push.
+#[derive(Debug)]
+pub struct PlannedFamily {
+    pub wanted: Wanted,
+    pub number_rule: NumberRule,
+    /// Unescaped.
+    pub help: Option<String>,
+    /// Series in this push.
+    pub series: usize,
+}
+
+impl Assembled {
+    /// Series in the push.
+    pub fn series(&self) -> usize {
+        self.batches.iter().map(Batch::len).sum()
+    }
+}
+
+/// Turns decoded pushes into batches; the scratch of one worker.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    plan: FamilyPlan,
+    seen: SeenSeries,
+}
+
+impl Assembler {
+    /// Assembles a decoded push. `body` is the text it was decoded from, `group` the labels of its path.
+    ///
+    /// # Errors
+    /// The first fault found; nothing has been changed.
+    pub fn assemble(
+        &mut self,
+        body: &str,
+        decoded: &Decoded,
+        group: &GroupLabels,
+        rules: &PushRules,
+        register: &View<'_>,
+        router: &Router,
+    ) -> Result<Assembled, PushError> {
+        self.plan.resolve(body, decoded, rules.summaries, register, router)?;
+        let context = series::Context { body, group, limits: &rules.limits, router };
+        let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
+        let families = self.plan.take_families(rules);
+        Ok(Assembled { families, generation: register.generation(), batches, discarded_samples })
+    }
+}
+
+#[cfg(test)]
+mod tests;

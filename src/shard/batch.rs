@@ -1,0 +1,166 @@
+//! What one push brings to one shard, and which shard a series lives on.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use crate::aggregate::NumberRule;
+use crate::model::family::Family;
+use crate::model::value::{Histogram, Summary};
+
+/// Decides where series live: seeded at start, so that no pusher can aim at one shard or one table slot.
+#[derive(Clone, Debug)]
+pub struct Router {
+    hasher: ahash::RandomState,
+    shards: usize,
+}
+
+impl Router {
+    /// Routes over `shards` shards, at least one.
+    pub fn new(shards: usize) -> Self {
+        Self { hasher: ahash::RandomState::new(), shards: shards.max(1) }
+    }
+
+    /// Number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// The part of a series' hash that its family gives.
+    pub fn family_hash(&self, family_name: &str) -> u64 {
+        self.hasher.hash_one(family_name)
+    }
+
+    /// The hash of a series; `labels` is canonical text without `le` and `quantile`.
+    #[inline]
+    pub fn series_hash(&self, family_hash: u64, labels: &str) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(family_hash);
+        hasher.write(labels.as_bytes());
+        hasher.finish()
+    }
+
+    /// The shard of a series. Taken from the hash's middle bits: the tables use the lowest and the highest.
+    #[inline]
+    pub fn shard(&self, series_hash: u64) -> usize {
+        let middle = (series_hash >> 16) as u32;
+        ((u64::from(middle) * self.shards as u64) >> 32) as usize
+    }
+}
+
+/// One push's updates for one shard: complete, checked, owning all it refers to.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The canonical label texts of the series below, one after the other.
+    pub keys: String,
+    pub numbers: Vec<NumberUpdate>,
+    pub histograms: Vec<HistogramUpdate>,
+    pub summaries: Vec<SummaryUpdate>,
+}
+
+/// A family as the shards handle it.
+#[derive(Clone, Debug)]
+pub struct BatchFamily {
+    pub family: Arc<Family>,
+    /// For the family's numbers; other values have one rule each.
+    pub number_rule: NumberRule,
+}
+
+/// Which series is meant.
+#[derive(Clone, Copy, Debug)]
+pub struct SeriesRef {
+    pub hash: u64,
+    /// The label text's place in [`Batch::keys`].
+    pub key_start: u32,
+    pub key_end: u32,
+    /// Index into the push's families.
+    pub family: u32,
+}
+
+/// A number to merge.
+#[derive(Clone, Copy, Debug)]
+pub struct NumberUpdate {
+    pub series: SeriesRef,
+    pub value: f64,
+}
+
+/// A histogram to merge.
+#[derive(Clone, Debug)]
+pub struct HistogramUpdate {
+    pub series: SeriesRef,
+    pub histogram: Histogram,
+}
+
+/// A summary to merge.
+#[derive(Clone, Debug)]
+pub struct SummaryUpdate {
+    pub series: SeriesRef,
+    pub summary: Summary,
+}
+
+impl Batch {
+    /// Number of series.
+    pub fn len(&self) -> usize {
+        self.numbers.len() + self.histograms.len() + self.summaries.len()
+    }
+
+    /// Whether there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Memory held, for admission; allocations rounded down to their contents.
+    pub fn bytes(&self) -> usize {
+        let buckets: usize = self.histograms.iter().map(|update| size_of_val(&update.histogram.buckets[..])).sum();
+        self.keys.len()
+            + size_of_val(&self.numbers[..])
+            + size_of_val(&self.histograms[..])
+            + size_of_val(&self.summaries[..])
+            + buckets
+    }
+
+    /// The label text of a series of this batch.
+    #[inline]
+    pub fn key(&self, series: SeriesRef) -> &str {
+        self.keys.get(series.key_start as usize..series.key_end as usize).unwrap_or_default()
+    }
+
+    /// Every series of the batch.
+    pub fn series(&self) -> impl Iterator<Item = SeriesRef> {
+        let numbers = self.numbers.iter().map(|update| update.series);
+        let histograms = self.histograms.iter().map(|update| update.series);
+        numbers.chain(histograms).chain(self.summaries.iter().map(|update| update.series))
+    }
+
+    /// Appends a label text and returns the reference to its series.
+    #[inline]
+    pub fn push_key(&mut self, hash: u64, family: u32, labels: &str) -> SeriesRef {
+        let key_start = self.keys.len() as u32;
+        self.keys.push_str(labels);
+        SeriesRef { hash, key_start, key_end: self.keys.len() as u32, family }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_spread_over_all_shards() {
+        for shards in [1, 2, 3, 8] {
+            let router = Router::new(shards);
+            let mut counts = vec![0usize; shards];
+            for series in 0..8000 {
+                counts[router.shard(router.series_hash(7, &format!("a=\"{series}\"")))] += 1;
+            }
+            assert!(counts.iter().all(|&count| count > 8000 / shards / 2), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn the_family_is_part_of_the_hash() {
+        let router = Router::new(2);
+        let (a, b) = (router.family_hash("a"), router.family_hash("b"));
+        assert_ne!(router.series_hash(a, ""), router.series_hash(b, ""));
+        assert_eq!(router.series_hash(a, "x=\"1\""), router.series_hash(a, "x=\"1\""));
+    }
+}

@@ -1,0 +1,162 @@
+//! One shard's series: found by full key, merged, counted, and written out page by page in the order of the page.
+//! Plain data; no actor, no clock, no format beyond the encoder's call.
+
+mod order;
+mod page;
+
+pub use page::{Cursor, Page, PageRequest, PageSeries};
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::batch::{Batch, BatchFamily, SeriesRef};
+use crate::aggregate::{first_number, merge_histogram, merge_number, merge_summary};
+use crate::model::value::{Millis, Value};
+use order::FamilyOrder;
+
+/// A shard's slice of the state.
+#[derive(Debug, Default)]
+pub struct Table {
+    index: HashTable<IndexEntry>,
+    series: Slots,
+    /// By family id; those without series here may be missing.
+    orders: Vec<FamilyOrder>,
+}
+
+/// Half the hash is kept, so that the index grows without looking at the series.
+#[derive(Clone, Copy, Debug)]
+struct IndexEntry {
+    hash: u32,
+    slot: u32,
+}
+
+/// A stored series.
+#[derive(Debug)]
+struct Series {
+    /// Canonical label text.
+    key: Arc<str>,
+    value: Value,
+    /// [`crate::model::family::Family::id`].
+    family: u32,
+}
+
+/// Series by slot number, in blocks that never move: growing copies nothing.
+#[derive(Debug, Default)]
+struct Slots {
+    blocks: Vec<Vec<Series>>,
+    len: usize,
+}
+
+impl Slots {
+    const BLOCK: usize = 4096;
+
+    #[inline]
+    fn get(&self, slot: u32) -> &Series {
+        &self.blocks[slot as usize / Self::BLOCK][slot as usize % Self::BLOCK]
+    }
+
+    #[inline]
+    fn get_mut(&mut self, slot: u32) -> &mut Series {
+        &mut self.blocks[slot as usize / Self::BLOCK][slot as usize % Self::BLOCK]
+    }
+
+    fn push(&mut self, series: Series) -> u32 {
+        if self.len.is_multiple_of(Self::BLOCK) {
+            self.blocks.push(Vec::with_capacity(Self::BLOCK));
+        }
+        self.blocks[self.len / Self::BLOCK].push(series);
+        self.len += 1;
+        self.len as u32 - 1
+    }
+}
+
+impl Table {
+    /// Number of stored series.
+    pub fn len(&self) -> usize {
+        self.series.len
+    }
+
+    /// Whether nothing is stored.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Merges a batch. Cannot fail: all checks were made before. Returns the number of series created.
+    pub fn apply(&mut self, batch: Batch, families: &[BatchFamily], now: Millis) -> usize {
+        let before = self.len();
+        for update in &batch.numbers {
+            let family = &families[update.series.family as usize];
+            match self.find(&batch, update.series, family) {
+                Some(slot) => merge_number(&mut self.series.get_mut(slot).value, update.value, family.number_rule, now),
+                None => self.create(&batch, update.series, family, first_number(update.value, family.number_rule, now)),
+            }
+        }
+        let Batch { histograms, summaries, .. } = &batch;
+        for update in histograms {
+            let family = &families[update.series.family as usize];
+            let histogram = update.histogram.clone();
+            match self.find(&batch, update.series, family) {
+                Some(slot) => merge_histogram(&mut self.series.get_mut(slot).value, histogram),
+                None => self.create(&batch, update.series, family, Value::Histogram(Box::new(histogram))),
+            }
+        }
+        for update in summaries {
+            let family = &families[update.series.family as usize];
+            let summary = update.summary.clone();
+            match self.find(&batch, update.series, family) {
+                Some(slot) => merge_summary(&mut self.series.get_mut(slot).value, summary),
+                None => self.create(&batch, update.series, family, Value::Summary(Box::new(summary))),
+            }
+        }
+        self.len() - before
+    }
+
+    /// How many of the batch's series are not stored yet, for each of the push's families.
+    pub fn count_new(&self, batch: &Batch, families: &[BatchFamily]) -> Vec<usize> {
+        let mut new = vec![0; families.len()];
+        for series in batch.series() {
+            let family = series.family as usize;
+            if self.find(batch, series, &families[family]).is_none() {
+                new[family] += 1;
+            }
+        }
+        new
+    }
+
+    #[inline]
+    fn find(&self, batch: &Batch, series: SeriesRef, family: &BatchFamily) -> Option<u32> {
+        let key = batch.key(series);
+        let is_same = |entry: &IndexEntry| {
+            entry.hash == series.hash as u32 && {
+                let stored = self.series.get(entry.slot);
+                stored.family == family.family.id && *stored.key == *key
+            }
+        };
+        self.index.find(table_hash(series.hash as u32), is_same).map(|entry| entry.slot)
+    }
+
+    #[cold]
+    fn create(&mut self, batch: &Batch, series: SeriesRef, family: &BatchFamily, value: Value) {
+        let key: Arc<str> = batch.key(series).into();
+        let id = family.family.id;
+        let slot = self.series.push(Series { key, value, family: id });
+        let entry = IndexEntry { hash: series.hash as u32, slot };
+        self.index.insert_unique(table_hash(entry.hash), entry, |entry| table_hash(entry.hash));
+        let order = id as usize;
+        if self.orders.len() <= order {
+            self.orders.resize_with(order + 1, FamilyOrder::default);
+        }
+        self.orders[order].add(slot);
+        family.family.add_series(1);
+    }
+}
+
+/// Spreads the kept half of a hash over all bits: the index takes its bucket from the low ones and its tag from the top.
+#[inline]
+fn table_hash(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[cfg(test)]
+mod tests;

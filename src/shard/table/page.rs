@@ -1,0 +1,115 @@
+//! A bounded piece of the exposition: as many encoded series as fit, and where to go on.
+
+use std::sync::Arc;
+
+use super::Table;
+use crate::aggregate::GaugeRule;
+use crate::exposition::text_encode::write_series;
+use crate::model::family::Family;
+use crate::model::value::Millis;
+
+/// Where in the exposition to go on.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor {
+    /// Index into the scrape's families.
+    pub family: usize,
+    /// The last series shown of that family. Series may come and go between two pages.
+    pub after: Option<Arc<str>>,
+}
+
+/// What a scrape asks of a shard.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// All families of the scrape, in the order of the page.
+    pub families: Arc<[Arc<Family>]>,
+    pub cursor: Cursor,
+    /// The page ends with the series that reaches this.
+    pub bytes: usize,
+    pub gauges: GaugeRule,
+}
+
+/// Encoded series in the order of the page. May be empty though more follow.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The series' lines, one series after the other; no family header.
+    pub text: Vec<u8>,
+    /// Their canonical label texts, one after the other: the order between shards.
+    pub keys: String,
+    pub series: Vec<PageSeries>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// Where one series ends in its page; it begins where the one before ends.
+#[derive(Clone, Copy, Debug)]
+pub struct PageSeries {
+    /// Index into the scrape's families.
+    pub family: u32,
+    pub text_end: u32,
+    pub key_end: u32,
+}
+
+/// New series put in order for one page, so that a page's time is bounded.
+const SETTLED_PER_PAGE: usize = 1024;
+
+/// Series whose values are looked up at once: their memory is then fetched side by side instead of one by one.
+const LOOK_AHEAD: usize = 32;
+
+impl Table {
+    /// Encodes the page that begins at the request's cursor.
+    pub fn page(&mut self, request: &PageRequest, now: Millis) -> Page {
+        let mut page = Page::default();
+        page.text.reserve(request.bytes + request.bytes / 8);
+        let mut cursor = request.cursor.clone();
+        let mut may_settle = SETTLED_PER_PAGE;
+        while let Some(family) = request.families.get(cursor.family) {
+            if let Some(order) = self.orders.get_mut(family.id as usize) {
+                may_settle -= order.settle(may_settle, |slot| Arc::clone(&self.series.get(slot).key));
+                if !order.is_settled() || page.text.len() >= request.bytes {
+                    page.next = Some(cursor);
+                    return page;
+                }
+                if let Some(last) = self.fill(&mut page, family, &cursor, request, now) {
+                    page.next = Some(Cursor { after: Some(last), ..cursor });
+                    return page;
+                }
+            }
+            cursor = Cursor { family: cursor.family + 1, after: None };
+        }
+        page
+    }
+
+    /// Adds series of one family; returns the last one added if the page is full before the family ends.
+    fn fill(
+        &self,
+        page: &mut Page,
+        family: &Family,
+        cursor: &Cursor,
+        request: &PageRequest,
+        now: Millis,
+    ) -> Option<Arc<str>> {
+        let mut ordered = self.orders[family.id as usize].after(cursor.after.as_deref());
+        let mut ahead = Vec::with_capacity(LOOK_AHEAD);
+        loop {
+            ahead.extend(ordered.by_ref().take(LOOK_AHEAD).map(|(key, slot)| (key, &self.series.get(slot).value)));
+            if ahead.is_empty() {
+                return None;
+            }
+            for (key, value) in ahead.drain(..) {
+                let before = page.text.len();
+                write_series(&mut page.text, &family.exposed_name, key, value, request.gauges, now);
+                if page.text.len() > before {
+                    page.keys.push_str(key);
+                    page.series.push(PageSeries {
+                        family: cursor.family as u32,
+                        text_end: page.text.len() as u32,
+                        key_end: page.keys.len() as u32,
+                    });
+                }
+                if page.text.len() >= request.bytes {
+                    return Some(Arc::clone(key));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The table against a naive map, and its pages.
+
+use super::*;
+use crate::aggregate::{GaugePolicy, GaugeRule, NumberRule};
+use crate::model::family::{Family, MetricKind};
+use crate::shard::batch::{NumberUpdate, Router};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const GAUGES: GaugeRule = GaugeRule { policy: GaugePolicy::Last, window: 1000 };
+
+fn family(id: u32, name: &str) -> BatchFamily {
+    BatchFamily { family: Arc::new(Family::new(id, name, MetricKind::Counter)), number_rule: NumberRule::Add }
+}
+
+fn batch(router: &Router, families: &[BatchFamily], numbers: &[(u32, String, f64)]) -> Batch {
+    let mut batch = Batch::default();
+    for (family, labels, value) in numbers {
+        let hash = router.series_hash(router.family_hash(&families[*family as usize].family.name), labels);
+        let series = batch.push_key(hash, *family, labels);
+        batch.numbers.push(NumberUpdate { series, value: *value });
+    }
+    batch
+}
+
+/// All pages of `bytes` each, as one text without headers.
+fn exposition(table: &mut Table, families: &[BatchFamily], bytes: usize) -> String {
+    let families: Arc<[Arc<Family>]> = families.iter().map(|family| Arc::clone(&family.family)).collect();
+    let mut request = PageRequest { families, cursor: Cursor::default(), bytes, gauges: GAUGES };
+    let mut text = Vec::new();
+    loop {
+        let page = table.page(&request, 0);
+        assert!(page.text.len() <= bytes + 64, "a page of {} bytes", page.text.len());
+        assert_eq!(page.series.last().map_or(0, |series| series.text_end as usize), page.text.len());
+        assert_eq!(page.series.last().map_or(0, |series| series.key_end as usize), page.keys.len());
+        text.extend_from_slice(&page.text);
+        match page.next {
+            Some(next) => request.cursor = next,
+            None => return String::from_utf8(text).expect("the page is UTF-8"),
+        }
+    }
+}
+
+#[test]
+fn pages_show_families_in_their_order_and_series_by_label_text() {
+    let (router, families) = (Router::new(1), [family(1, "a"), family(0, "b")]);
+    let mut table = Table::default();
+    let numbers = [(1, "x=\"2\"".to_owned(), 1.0), (0, String::new(), 2.0), (1, "x=\"10\"".to_owned(), 3.0)];
+    assert_eq!(table.apply(batch(&router, &families, &numbers), &families, 0), 3);
+    assert_eq!(exposition(&mut table, &families, 1000), "a 2\nb{x=\"10\"} 3\nb{x=\"2\"} 1\n");
+    assert_eq!(table.len(), 3);
+    assert_eq!(families[1].family.series(), 2);
+}
+
+#[test]
+fn a_flood_of_new_series_is_put_in_order_over_several_pages() {
+    let (router, families) = (Router::new(1), [family(0, "a")]);
+    let numbers: Vec<_> = (0..5000).map(|at| (0, format!("x=\"{at:05}\""), 1.0)).collect();
+    let mut table = Table::default();
+    table.apply(batch(&router, &families, &numbers), &families, 0);
+    let expected: String = numbers.iter().map(|(_, labels, _)| format!("a{{{labels}}} 1\n")).collect();
+    assert_eq!(exposition(&mut table, &families, 700), expected);
+}
+
+#[test]
+fn new_series_are_told_from_stored_ones() {
+    let (router, families) = (Router::new(1), [family(0, "a"), family(1, "b")]);
+    let mut table = Table::default();
+    table.apply(batch(&router, &families, &[(0, String::new(), 1.0)]), &families, 0);
+    let next = batch(&router, &families, &[(0, String::new(), 1.0), (1, String::new(), 1.0), (1, "x=\"1\"".into(), 1.0)]);
+    assert_eq!(table.count_new(&next, &families), [0, 2]);
+    assert_eq!(table.apply(next, &families, 0), 2);
+}
+
+proptest! {
+    #[test]
+    fn holds_what_a_map_holds(
+        pushes in proptest::collection::vec(
+            proptest::collection::btree_map((0u32..3, "[ab]{0,2}"), 0u32..100, 0..12), 1..12),
+        bytes in 1usize..200,
+    ) {
+        let router = Router::new(1);
+        let families = [family(2, "a"), family(0, "b"), family(1, "c")];
+        let mut table = Table::default();
+        let mut twin: BTreeMap<(u32, String), f64> = BTreeMap::new();
+        for push in pushes {
+            let numbers: Vec<_> = push
+                .iter()
+                .map(|((family, value), number)| {
+                    let labels = if value.is_empty() { String::new() } else { format!("x=\"{value}\"") };
+                    (*family, labels, f64::from(*number))
+                })
+                .collect();
+            for (family, labels, value) in &numbers {
+                *twin.entry((*family, labels.clone())).or_default() += value;
+            }
+            table.apply(batch(&router, &families, &numbers), &families, 0);
+            let shown: String = twin
+                .iter()
+                .map(|((family, labels), value)| {
+                    let name = &families[*family as usize].family.name;
+                    if labels.is_empty() { format!("{name} {value}\n") } else { format!("{name}{{{labels}}} {value}\n") }
+                })
+                .collect();
+            prop_assert_eq!(exposition(&mut table, &families, bytes), shown);
+        }
+        prop_assert_eq!(table.len(), twin.len());
+    }
+}

@@ -445,12 +445,13 @@ fn metric_name_goes_on(text: &[u8], known: usize) -> usize {
     }
 }
 
-/// `one < other`, with most answers from the first byte.
+/// `one < other`, with most answers from the first byte. An empty slice must not reach the C library's comparison: it
+/// may load from the slice's dangling address under a mask, which costs 100 ns where the processor has AVX-512.
 #[inline]
 fn name_is_less(one: &[u8], other: &[u8]) -> bool {
     match (one.first(), other.first()) {
-        (Some(one_first), Some(other_first)) if one_first != other_first => one_first < other_first,
-        _ => one < other,
+        (Some(one_first), Some(other_first)) if one_first == other_first => one < other,
+        (one_first, other_first) => one_first < other_first,
     }
 }
 

@@ -1,7 +1,170 @@
-//! x
+//! Catchment: an aggregating push gateway for Prometheus.
+//!
+//! The house reads as the data moves. In, from a request to a stored series:
+//!
+//! - [`http`]: routes; a push's path, head and body
+//! - [`ingest`]: the way of a push: decode, assemble, admit, register, hand over, wait
+//! - [`exposition`]: the formats; bytes to samples, values to bytes
+//! - [`push`]: samples to series of families, checked to the end
+//! - [`registry`]: which family owns which sample name
+//! - [`shard`]: batches by series hash, admission, the actors, their tables
+//! - [`aggregate`]: the merge rules
+//!
+//! And out, from a scrape to its page:
+//!
+//! - [`coordinator`]: every shard's pieces in one order, streamed as fast as they are read
+//!
+//! Below all: [`model`] (names, labels, families, values), [`clock`], [`config`], [`telemetry`].
+
 pub mod aggregate;
+pub mod clock;
+pub mod config;
+pub mod coordinator;
 pub mod exposition;
+pub mod http;
+pub mod ingest;
+mod log_limit;
 pub mod model;
 pub mod push;
 pub mod registry;
-pub mod shard { pub mod batch; pub mod table; }
+pub mod shard;
+pub mod telemetry;
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::Condition;
+use actix_web::{App, HttpServer, web};
+
+use clock::Clock;
+use config::{Config, CorsOrigins, HttpConfig};
+use coordinator::CoordinatorHandle;
+use http::{AppState, StateParts, WorkerScratch};
+use ingest::Ingest;
+use registry::Registry;
+use shard::route::ShardSet;
+use telemetry::Telemetry;
+
+/// Why the server could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A listener is of no use, or the server broke.
+    #[error("server: {0}")]
+    Server(#[from] std::io::Error),
+    /// The own metrics cannot be set up.
+    #[error("own metrics: {0}")]
+    Telemetry(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+/// Serves on the listeners until `shutdown` ends, then drains: readiness fails first, accepted pushes and running scrapes
+/// are finished within the configured time. Runs in an actix system.
+///
+/// # Errors
+/// If the server cannot be started, or breaks.
+pub async fn run(
+    config: Config,
+    listeners: Vec<TcpListener>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let http = config.http.clone();
+    let (state, threads) = start_actors(config)?;
+    let state = web::Data::new(state);
+    let server = serve(&http, state.clone(), listeners)?;
+    let handle = server.handle();
+    let upkeep = actix_rt::spawn(keep_up(state.clone()));
+    let mut server = actix_rt::spawn(server);
+    tokio::select! {
+        ended = &mut server => ended.map_err(std::io::Error::other)??,
+        () = drain(&http, &state, &handle, shutdown) => {}
+    }
+    upkeep.abort();
+    state.parts.coordinator.stop();
+    state.parts.shards.stop();
+    for thread in threads {
+        // A thread that panicked has said so already.
+        let _ = thread.join();
+    }
+    Ok(())
+}
+
+/// Starts shards and coordinator, each on a thread of its own.
+fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
+    let telemetry = Telemetry::new()?;
+    let (shards, mut threads) = ShardSet::start(config.shards, config.queue, Clock::start(), &telemetry);
+    let shards = Arc::new(shards);
+    let registry = Arc::new(Registry::new(config.max_families));
+    let (coordinator, thread) = CoordinatorHandle::start(
+        Arc::clone(&shards),
+        config.push.gauges,
+        config.http.max_scrapes,
+        telemetry.scrape(),
+    );
+    threads.push(thread);
+    let ingest = Ingest::new(
+        Arc::clone(&registry),
+        Arc::clone(&shards),
+        config.push,
+        config.store,
+        telemetry.ingest(),
+    );
+    let limits = config.push.limits;
+    let parts = StateParts {
+        config: config.http,
+        limits,
+        registry,
+        shards,
+        coordinator,
+        ingest,
+        telemetry,
+    };
+    Ok((AppState::new(parts), threads))
+}
+
+fn serve(config: &HttpConfig, state: web::Data<AppState>, listeners: Vec<TcpListener>) -> std::io::Result<Server> {
+    let cors = config.cors.clone();
+    let has_cors = cors != CorsOrigins::Listed(Vec::new());
+    let app = move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(web::Data::new(WorkerScratch::default()))
+            .wrap(Condition::new(has_cors, http::cors(&cors)))
+            .configure(http::configure)
+    };
+    let mut server = HttpServer::new(app)
+        .workers(config.workers)
+        .max_connections(config.max_connections)
+        .client_request_timeout(config.header_timeout)
+        .keep_alive(config.keep_alive)
+        .shutdown_timeout(config.shutdown_timeout.as_secs().max(1))
+        .disable_signals();
+    for listener in listeners {
+        server = server.listen(listener)?;
+    }
+    Ok(server.run())
+}
+
+/// Waits for the signal to stop, then fails readiness, lets balancers notice, and closes.
+async fn drain(config: &HttpConfig, state: &AppState, server: &ServerHandle, shutdown: impl Future<Output = ()>) {
+    shutdown.await;
+    tracing::info!("draining: not ready from now on");
+    state.start_draining();
+    tokio::time::sleep(config.shutdown_delay).await;
+    if tokio::time::timeout(config.shutdown_timeout, server.stop(true))
+        .await
+        .is_err()
+    {
+        tracing::warn!("some requests did not finish in time and were cut");
+    }
+}
+
+async fn keep_up(state: web::Data<AppState>) {
+    const INTERVAL: Duration = Duration::from_secs(5);
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        state.parts.telemetry.upkeep();
+    }
+}

@@ -1,1 +1,102 @@
-fn main(){}
+//! The program: arguments, log, sockets, signals, exit code.
+
+use std::io::{self, IsTerminal};
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use catchment::config::Config;
+use catchment::config::layers::{ConfigError, Layers};
+
+fn main() -> ExitCode {
+    let layers = match Layers::collect(std::env::args_os(), utf8_environment()) {
+        Ok(layers) => layers,
+        Err(ConfigError::Usage(usage)) => usage.exit(),
+        Err(error) => return failed(&error),
+    };
+    let config = match Config::from_layers(&layers) {
+        Ok(config) => config,
+        Err(error) => return failed(&error),
+    };
+    if layers.is_print_only {
+        print!("{}", layers.print());
+        return ExitCode::SUCCESS;
+    }
+    start_log(config.log_level);
+    let listeners: Result<Vec<TcpListener>, String> = config.listen.iter().map(listen).collect();
+    let listeners = match listeners {
+        Ok(listeners) => listeners,
+        Err(error) => return failed(&error),
+    };
+    say_what_starts(&config, &listeners);
+    let outcome = actix_rt::System::new().block_on(catchment::run(config, listeners, asked_to_stop()));
+    match outcome {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Variables that are not UTF-8 are none of ours.
+fn utf8_environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("catchment: {error}");
+    ExitCode::FAILURE
+}
+
+fn start_log(level: tracing::Level) {
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .with_writer(io::stderr)
+        .init();
+}
+
+fn listen(address: &SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// One line for each thing a person wants to know first.
+fn say_what_starts(config: &Config, listeners: &[TcpListener]) {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "catchment starts");
+    for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
+        tracing::info!(%address, "listening: push to /metrics/job/<job>, scrape /metrics");
+    }
+    tracing::info!(shards = config.shards, workers = config.http.workers, "threads");
+    tracing::info!(gauges = ?config.push.gauges.policy, summaries = ?config.push.summaries, path_labels = config.http.adds_path_labels, "merging");
+    tracing::info!(
+        body = config.http.max_body,
+        inflight = config.http.max_inflight,
+        queued = config.queue.bytes,
+        "limits in bytes"
+    );
+    tracing::info!(
+        series = config.store.series,
+        series_per_family = config.store.series_per_family,
+        families = config.max_families,
+        labels = config.push.limits.labels,
+        "limits of what is stored"
+    );
+}
+
+/// SIGTERM or SIGINT.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM is not handled");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}

@@ -57,7 +57,11 @@ pub enum PushError {
 
 /// `line L: expected E, got G`.
 fn fault(line: u32, expected: impl Into<String>, got: impl Into<String>) -> DecodeError {
-    DecodeError { line, expected: expected.into(), got: Excerpt::words(got) }
+    DecodeError {
+        line,
+        expected: expected.into(),
+        got: Excerpt::words(got),
+    }
 }
 
 /// A push ready to be sent to the shards.
@@ -69,8 +73,11 @@ pub struct Assembled {
     pub generation: u64,
     /// One for each shard; empty where the push brings nothing.
     pub batches: Vec<Batch>,
+    pub samples: u64,
     /// Samples of summaries that the policy drops.
     pub discarded_samples: u64,
+    /// Timestamps that came with samples; merged values have none.
+    pub ignored_timestamps: u64,
 }
 
 /// A family of a push.
@@ -113,10 +120,22 @@ impl Assembler {
         router: &Router,
     ) -> Result<Assembled, PushError> {
         self.plan.resolve(body, decoded, rules.summaries, register, router)?;
-        let context = series::Context { body, group, limits: &rules.limits, router };
+        let context = series::Context {
+            body,
+            group,
+            limits: &rules.limits,
+            router,
+        };
         let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
         let families = self.plan.take_families(rules);
-        Ok(Assembled { families, generation: register.generation(), batches, discarded_samples })
+        Ok(Assembled {
+            families,
+            generation: register.generation(),
+            batches,
+            samples: decoded.samples.len() as u64,
+            discarded_samples,
+            ignored_timestamps: decoded.timestamps,
+        })
     }
 }
 

@@ -18,9 +18,11 @@ pub fn parse_float(text: &[u8]) -> Option<f64> {
             let value: f64 = fast_float2::parse(text).ok()?;
             value.is_finite().then_some(value)
         }
-        b'i' | b'I' if is_word(unsigned, b"inf") || is_word(unsigned, b"infinity") => {
-            Some(if text[0] == b'-' { f64::NEG_INFINITY } else { f64::INFINITY })
-        }
+        b'i' | b'I' if is_word(unsigned, b"inf") || is_word(unsigned, b"infinity") => Some(if text[0] == b'-' {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        }),
         b'n' | b'N' if is_word(text, b"nan") => Some(f64::NAN),
         _ => None,
     }
@@ -98,8 +100,8 @@ mod tests {
     #[test]
     fn refuses_what_the_reference_refuses() {
         for text in [
-            "", "+", "-", ".", "e", "1e", "1e+", "0x10", "1_000", "1e400", "-1e400", "+NaN", "-nan", " 1", "1 ", "1r", "in", "infi", "--1",
-            "1.2.3", "é", "1p3",
+            "", "+", "-", ".", "e", "1e", "1e+", "0x10", "1_000", "1e400", "-1e400", "+NaN", "-nan", " 1", "1 ", "1r",
+            "in", "infi", "--1", "1.2.3", "é", "1p3",
         ] {
             assert_eq!(parse_float(text.as_bytes()), None, "{text}");
         }

@@ -19,7 +19,10 @@ pub struct Span {
 
 impl Span {
     fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: end as u32 }
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// The text in the body that the span was made from; empty for another body that is too short.
@@ -95,14 +98,24 @@ impl Decoded {
 pub fn decode<'b>(body: &'b [u8], limits: &Limits, decoded: &mut Decoded) -> Result<&'b str, DecodeError> {
     decoded.clear();
     let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
-    let mut decoder = Decoder { body, limits, line: 1, last_name: b"", decoded };
+    let mut decoder = Decoder {
+        body,
+        limits,
+        line: 1,
+        last_name: b"",
+        decoded,
+    };
     decoder.run().map_err(|error| *error)?;
     Ok(text)
 }
 
 fn not_utf8(body: &[u8], at: usize) -> DecodeError {
     let line = memchr::memchr_iter(b'\n', &body[..at]).count() as u32 + 1;
-    DecodeError { line, expected: "UTF-8".to_owned(), got: Excerpt::words(format!("byte 0x{:02x}", body[at])) }
+    DecodeError {
+        line,
+        expected: "UTF-8".to_owned(),
+        got: Excerpt::words(format!("byte 0x{:02x}", body[at])),
+    }
 }
 
 /// Boxed, so that the way of a good line carries one pointer.
@@ -150,8 +163,18 @@ impl<'b> Decoder<'b, '_> {
         at = self.skip_blanks(at);
         let (value, end) = self.value(at)?;
         let name = self.decoded.names.len() as u32 - 1;
-        self.decoded.samples.push(Sample { labels, value, name, line: self.line, is_canonical });
-        if self.peek(end) == Some(b'\n') { Ok(end + 1) } else { self.timestamp(end) }
+        self.decoded.samples.push(Sample {
+            labels,
+            value,
+            name,
+            line: self.line,
+            is_canonical,
+        });
+        if self.peek(end) == Some(b'\n') {
+            Ok(end + 1)
+        } else {
+            self.timestamp(end)
+        }
     }
 
     /// Reads the name before or, in quotes, within the braces; the flag tells which.
@@ -167,7 +190,11 @@ impl<'b> Decoder<'b, '_> {
             self.limit_length("a metric name", self.limits.name_length, length)?;
             self.last_name = &text[..length];
             let text = Span::new(start, start + length);
-            self.decoded.names.push(Name { text, is_quoted: false, line: self.line });
+            self.decoded.names.push(Name {
+                text,
+                is_quoted: false,
+                line: self.line,
+            });
             return Ok((start + length, false));
         }
         if text[0] != b'{' {
@@ -189,7 +216,11 @@ impl<'b> Decoder<'b, '_> {
             return Err(self.error("a metric name that is not empty", quote));
         }
         self.limit_length("a metric name", self.limits.name_length, end - quote - 1)?;
-        Ok(Name { text: Span::new(quote + 1, end), is_quoted: true, line: self.line })
+        Ok(Name {
+            text: Span::new(quote + 1, end),
+            is_quoted: true,
+            line: self.line,
+        })
     }
 
     /// Reads labels and the closing brace. `after_name`: a quoted metric name stands before, so a comma must follow it.
@@ -362,7 +393,14 @@ impl<'b> Decoder<'b, '_> {
             return Err(self.error("a metric name", start));
         }
         self.limit_length("a metric name", self.limits.name_length, length)?;
-        Ok((Name { text: Span::new(start, start + length), is_quoted: false, line: self.line }, start + length))
+        Ok((
+            Name {
+                text: Span::new(start, start + length),
+                is_quoted: false,
+                line: self.line,
+            },
+            start + length,
+        ))
     }
 
     fn help(&self, start: usize, end: usize) -> Result<MetadataContent> {
@@ -409,30 +447,50 @@ impl<'b> Decoder<'b, '_> {
 
     #[inline]
     fn limit_labels(&self, got: usize) -> Result<()> {
-        if got <= self.limits.labels { Ok(()) } else { Err(self.too_many_labels(got)) }
+        if got <= self.limits.labels {
+            Ok(())
+        } else {
+            Err(self.too_many_labels(got))
+        }
     }
 
     #[inline]
     fn limit_length(&self, what: &str, limit: usize, got: usize) -> Result<()> {
-        if got <= limit { Ok(()) } else { Err(self.too_long(what, limit, got)) }
+        if got <= limit {
+            Ok(())
+        } else {
+            Err(self.too_long(what, limit, got))
+        }
     }
 
     #[cold]
     fn error(&self, expected: &str, at: usize) -> Box<DecodeError> {
         let got = Excerpt::of(&self.body[at.min(self.body.len())..]);
-        Box::new(DecodeError { line: self.line, expected: expected.to_owned(), got })
+        Box::new(DecodeError {
+            line: self.line,
+            expected: expected.to_owned(),
+            got,
+        })
     }
 
     #[cold]
     fn too_long(&self, what: &str, limit: usize, got: usize) -> Box<DecodeError> {
         let expected = format!("{what} of at most {limit} bytes");
-        Box::new(DecodeError { line: self.line, expected, got: Excerpt::words(format!("{got}")) })
+        Box::new(DecodeError {
+            line: self.line,
+            expected,
+            got: Excerpt::words(format!("{got}")),
+        })
     }
 
     #[cold]
     fn too_many_labels(&self, got: usize) -> Box<DecodeError> {
         let expected = format!("at most {} labels", self.limits.labels);
-        Box::new(DecodeError { line: self.line, expected, got: Excerpt::words(format!("{got}")) })
+        Box::new(DecodeError {
+            line: self.line,
+            expected,
+            got: Excerpt::words(format!("{got}")),
+        })
     }
 }
 
@@ -461,7 +519,8 @@ fn name_is_less(one: &[u8], other: &[u8]) -> bool {
 fn find_string_mark(body: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = body.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
-        let marks = zero_bytes(word ^ repeat(b'"')) | zero_bytes(word ^ repeat(b'\\')) | zero_bytes(word ^ repeat(b'\n'));
+        let marks =
+            zero_bytes(word ^ repeat(b'"')) | zero_bytes(word ^ repeat(b'\\')) | zero_bytes(word ^ repeat(b'\n'));
         if marks != 0 {
             return at + (marks.trailing_zeros() / 8) as usize;
         }

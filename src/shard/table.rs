@@ -87,16 +87,28 @@ impl Table {
         let before = self.len();
         for update in &batch.numbers {
             let family = &families[update.series.family as usize];
-            match self.find(&batch, update.series, family) {
-                Some(slot) => merge_number(&mut self.series.get_mut(slot).value, update.value, family.number_rule, now),
-                None => self.create(&batch, update.series, family, first_number(update.value, family.number_rule, now)),
+            match self.find(&batch, update.series, family.family.id) {
+                Some(slot) => merge_number(
+                    &mut self.series.get_mut(slot).value,
+                    update.value,
+                    family.number_rule,
+                    now,
+                ),
+                None => self.create(
+                    &batch,
+                    update.series,
+                    family,
+                    first_number(update.value, family.number_rule, now),
+                ),
             }
         }
-        let Batch { histograms, summaries, .. } = &batch;
+        let Batch {
+            histograms, summaries, ..
+        } = &batch;
         for update in histograms {
             let family = &families[update.series.family as usize];
             let histogram = update.histogram.clone();
-            match self.find(&batch, update.series, family) {
+            match self.find(&batch, update.series, family.family.id) {
                 Some(slot) => merge_histogram(&mut self.series.get_mut(slot).value, histogram),
                 None => self.create(&batch, update.series, family, Value::Histogram(Box::new(histogram))),
             }
@@ -104,7 +116,7 @@ impl Table {
         for update in summaries {
             let family = &families[update.series.family as usize];
             let summary = update.summary.clone();
-            match self.find(&batch, update.series, family) {
+            match self.find(&batch, update.series, family.family.id) {
                 Some(slot) => merge_summary(&mut self.series.get_mut(slot).value, summary),
                 None => self.create(&batch, update.series, family, Value::Summary(Box::new(summary))),
             }
@@ -112,12 +124,13 @@ impl Table {
         self.len() - before
     }
 
-    /// How many of the batch's series are not stored yet, for each of the push's families.
-    pub fn count_new(&self, batch: &Batch, families: &[BatchFamily]) -> Vec<usize> {
-        let mut new = vec![0; families.len()];
+    /// How many of the batch's series are not stored yet, for each of the push's families; those of a family without an
+    /// id are all new.
+    pub fn count_new(&self, batch: &Batch, family_ids: &[Option<u32>]) -> Vec<usize> {
+        let mut new = vec![0; family_ids.len()];
         for series in batch.series() {
             let family = series.family as usize;
-            if self.find(batch, series, &families[family]).is_none() {
+            if family_ids[family].and_then(|id| self.find(batch, series, id)).is_none() {
                 new[family] += 1;
             }
         }
@@ -125,15 +138,17 @@ impl Table {
     }
 
     #[inline]
-    fn find(&self, batch: &Batch, series: SeriesRef, family: &BatchFamily) -> Option<u32> {
+    fn find(&self, batch: &Batch, series: SeriesRef, family_id: u32) -> Option<u32> {
         let key = batch.key(series);
         let is_same = |entry: &IndexEntry| {
             entry.hash == series.hash as u32 && {
                 let stored = self.series.get(entry.slot);
-                stored.family == family.family.id && *stored.key == *key
+                stored.family == family_id && *stored.key == *key
             }
         };
-        self.index.find(table_hash(series.hash as u32), is_same).map(|entry| entry.slot)
+        self.index
+            .find(table_hash(series.hash as u32), is_same)
+            .map(|entry| entry.slot)
     }
 
     #[cold]
@@ -141,8 +156,12 @@ impl Table {
         let key: Arc<str> = batch.key(series).into();
         let id = family.family.id;
         let slot = self.series.push(Series { key, value, family: id });
-        let entry = IndexEntry { hash: series.hash as u32, slot };
-        self.index.insert_unique(table_hash(entry.hash), entry, |entry| table_hash(entry.hash));
+        let entry = IndexEntry {
+            hash: series.hash as u32,
+            slot,
+        };
+        self.index
+            .insert_unique(table_hash(entry.hash), entry, |entry| table_hash(entry.hash));
         let order = id as usize;
         if self.orders.len() <= order {
             self.orders.resize_with(order + 1, FamilyOrder::default);

@@ -1,0 +1,256 @@
+//! The configuration: settings as text become one validated value, once, before anything is bound. Nobody else reads
+//! flags, environment or file.
+
+pub mod layers;
+pub mod settings;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use crate::aggregate::{GaugePolicy, GaugeRule};
+use crate::exposition::error::Limits;
+use crate::ingest::StoreLimits;
+use crate::push::{PushRules, SummaryPolicy};
+use crate::shard::route::QueueLimits;
+use layers::{ConfigError, Given, Layers};
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// At least one.
+    pub listen: Vec<SocketAddr>,
+    pub shards: usize,
+    pub queue: QueueLimits,
+    pub push: PushRules,
+    pub store: StoreLimits,
+    pub max_families: usize,
+    pub http: HttpConfig,
+    pub log_level: tracing::Level,
+}
+
+/// What the HTTP side is built with.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    pub workers: usize,
+    /// Whether the labels of a push's path are put on its series.
+    pub adds_path_labels: bool,
+    pub cors: CorsOrigins,
+    pub max_body: usize,
+    pub max_inflight: usize,
+    /// For each worker.
+    pub max_connections: usize,
+    pub max_scrapes: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub scrape_stall_timeout: Duration,
+    pub keep_alive: Duration,
+    pub shutdown_delay: Duration,
+    pub shutdown_timeout: Duration,
+}
+
+/// Whose pages may push from a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CorsOrigins {
+    Any,
+    /// None at all if empty.
+    Listed(Vec<String>),
+}
+
+impl Config {
+    /// Reads and checks all settings.
+    ///
+    /// # Errors
+    /// The first setting that is not as it must be, by name.
+    pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
+        let reader = Reader { layers };
+        let limits = Limits {
+            line_length: reader.bytes("max-line")?,
+            labels: reader.count("max-labels")?,
+            name_length: reader.bytes("max-name-length")?,
+            value_length: reader.bytes("max-value-length")?,
+        };
+        let gauges = GaugeRule {
+            policy: reader.choice("gauges", GAUGE_POLICIES)?,
+            window: reader.duration("gauge-window")?.as_millis().max(1) as u64,
+        };
+        let summaries = reader.choice("summaries", SUMMARY_POLICIES)?;
+        Ok(Self {
+            listen: reader.addresses("listen")?,
+            shards: reader.count_or_cores("shards")?,
+            queue: QueueLimits {
+                batches: reader.count("max-queued-pushes")?,
+                bytes: reader.bytes("max-queued")?,
+            },
+            push: PushRules {
+                gauges,
+                summaries,
+                limits,
+            },
+            store: StoreLimits {
+                series: reader.count("max-series")?,
+                series_per_family: reader.count("max-series-per-family")?,
+            },
+            max_families: reader.count("max-families")?,
+            http: reader.http()?,
+            log_level: reader.choice("log-level", LEVELS)?,
+        })
+    }
+}
+
+/// Values by the words for them.
+type Choices<T> = &'static [(&'static str, T)];
+
+const GAUGE_POLICIES: Choices<GaugePolicy> = &[
+    ("last", GaugePolicy::Last),
+    ("sum", GaugePolicy::Sum),
+    ("min", GaugePolicy::Min),
+    ("max", GaugePolicy::Max),
+    ("mean", GaugePolicy::Mean),
+];
+const SUMMARY_POLICIES: Choices<SummaryPolicy> = &[
+    ("sum-count", SummaryPolicy::SumCount),
+    ("discard", SummaryPolicy::Discard),
+];
+const PATH_LABEL_POLICIES: Choices<bool> = &[("add", true), ("ignore", false)];
+const LEVELS: Choices<tracing::Level> = &[
+    ("error", tracing::Level::ERROR),
+    ("warn", tracing::Level::WARN),
+    ("info", tracing::Level::INFO),
+    ("debug", tracing::Level::DEBUG),
+    ("trace", tracing::Level::TRACE),
+];
+
+/// A body's offsets are 32 bits wide.
+const LARGEST_BODY: usize = 1 << 31;
+
+struct Reader<'l> {
+    layers: &'l Layers,
+}
+
+impl Reader<'_> {
+    fn http(&self) -> Result<HttpConfig, ConfigError> {
+        let max_body = self.bytes("max-body")?;
+        if max_body > LARGEST_BODY {
+            return Err(self.invalid("max-body", "at most 2GiB"));
+        }
+        let origins = self.layers.get("cors-origin").texts;
+        let cors = match origins.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["*"] => CorsOrigins::Any,
+            ["none"] => CorsOrigins::Listed(Vec::new()),
+            _ => CorsOrigins::Listed(origins),
+        };
+        Ok(HttpConfig {
+            workers: self.count_or_cores("workers")?,
+            adds_path_labels: self.choice("path-labels", PATH_LABEL_POLICIES)?,
+            cors,
+            max_body,
+            max_inflight: self.bytes("max-inflight")?.max(max_body),
+            max_connections: self.count("max-connections")?,
+            max_scrapes: self.count("max-scrapes")?,
+            header_timeout: self.duration("header-timeout")?,
+            body_timeout: self.duration("body-timeout")?,
+            scrape_stall_timeout: self.duration("scrape-stall-timeout")?,
+            keep_alive: self.duration("keep-alive")?,
+            shutdown_delay: self.duration("shutdown-delay")?,
+            shutdown_timeout: self.duration("shutdown-timeout")?,
+        })
+    }
+
+    /// The setting's only text.
+    fn text(&self, name: &'static str) -> String {
+        self.layers.get(name).texts.concat()
+    }
+
+    fn invalid(&self, name: &'static str, expected: &str) -> ConfigError {
+        let Given { texts, origin } = self.layers.get(name);
+        ConfigError::Invalid {
+            name: name.to_owned(),
+            origin,
+            expected: expected.to_owned(),
+            got: texts.join(", "),
+        }
+    }
+
+    fn count(&self, name: &'static str) -> Result<usize, ConfigError> {
+        match self.text(name).parse() {
+            Ok(count) if count > 0 => Ok(count),
+            _ => Err(self.invalid(name, "a whole number above 0")),
+        }
+    }
+
+    fn count_or_cores(&self, name: &'static str) -> Result<usize, ConfigError> {
+        const MOST_THREADS: usize = 1024;
+        if self.layers.get(name).texts.is_empty() {
+            return Ok(std::thread::available_parallelism().map_or(1, usize::from));
+        }
+        let count = self.count(name)?;
+        if count > MOST_THREADS {
+            Err(self.invalid(name, "at most 1024"))
+        } else {
+            Ok(count)
+        }
+    }
+
+    fn bytes(&self, name: &'static str) -> Result<usize, ConfigError> {
+        parse_bytes(&self.text(name))
+            .ok_or_else(|| self.invalid(name, "a number of bytes such as 1000, 64KiB or 16MiB"))
+    }
+
+    fn duration(&self, name: &'static str) -> Result<Duration, ConfigError> {
+        humantime::parse_duration(&self.text(name))
+            .map_err(|_| self.invalid(name, "a duration such as 500ms, 30s or 5m"))
+    }
+
+    fn choice<T: Copy>(&self, name: &'static str, choices: Choices<T>) -> Result<T, ConfigError> {
+        let text = self.text(name);
+        choices
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+                self.invalid(name, &format!("one of {}", words.join(", ")))
+            })
+    }
+
+    fn addresses(&self, name: &'static str) -> Result<Vec<SocketAddr>, ConfigError> {
+        let mut addresses = Vec::new();
+        for text in self.layers.get(name).texts {
+            // `:9091`, as Go programs write it, is every address.
+            let full = if text.starts_with(':') {
+                format!("0.0.0.0{text}")
+            } else {
+                text
+            };
+            let resolved = full
+                .to_socket_addrs()
+                .map_err(|_| self.invalid(name, "an address and port such as 127.0.0.1:9091"))?;
+            addresses.extend(resolved);
+        }
+        addresses.dedup();
+        if addresses.is_empty() {
+            Err(self.invalid(name, "at least one address"))
+        } else {
+            Ok(addresses)
+        }
+    }
+}
+
+/// `1000`, `64KiB`, `16MiB`, `1GiB`, `10B`; at least 1.
+fn parse_bytes(text: &str) -> Option<usize> {
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
+    let unit = match text[digits..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    let number: usize = text[..digits].parse().ok()?;
+    number.checked_mul(unit).filter(|bytes| *bytes > 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! A push over HTTP: what its head asks for, then its body, admitted byte by byte; the rest is `ingest`'s.
+
+use std::cell::RefCell;
+
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
+use actix_web::web::{self, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::{Bytes, BytesMut};
+use tokio_stream::StreamExt;
+
+use super::path::group_labels;
+use super::refusal::HttpRefusal;
+use super::state::AppState;
+use crate::ingest::Scratch;
+use crate::model::labels::GroupLabels;
+use crate::shard::gate::Permit;
+
+/// Scratch of the worker that serves the request.
+pub type WorkerScratch = RefCell<Scratch>;
+
+/// `POST` and `PUT` under `/metrics`.
+pub async fn push(
+    request: HttpRequest,
+    payload: Payload,
+    state: web::Data<AppState>,
+    scratch: web::Data<WorkerScratch>,
+) -> HttpResponse {
+    match take_in(&request, payload, &state, &scratch).await {
+        Ok(()) => {
+            state.count_accepted();
+            HttpResponse::Accepted().finish()
+        }
+        Err(refusal) => state.refuse(&refusal, request.path()),
+    }
+}
+
+async fn take_in(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &AppState,
+    scratch: &WorkerScratch,
+) -> Result<(), HttpRefusal> {
+    check_format(request.headers())?;
+    let (_, group) = request.path().split_once("/metrics").unwrap_or_default();
+    let mut group = group_labels(group, &state.parts.limits)?;
+    if !state.parts.config.adds_path_labels {
+        group = GroupLabels::default();
+    }
+    let (body, _permit) = read_body(request.headers(), payload, state).await?;
+    state.pushed_bytes.increment(body.len() as u64);
+    Ok(state.parts.ingest.push(&body, &group, scratch).await?)
+}
+
+/// Any type but that of another format is taken for text: many clients send none, or their language's default.
+fn check_format(headers: &HeaderMap) -> Result<(), HttpRefusal> {
+    const OTHER_FORMATS: [&str; 2] = ["application/vnd.google.protobuf", "application/openmetrics-text"];
+    let media_type = header(headers, CONTENT_TYPE)
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if OTHER_FORMATS
+        .iter()
+        .any(|format| media_type.eq_ignore_ascii_case(format))
+    {
+        return Err(HttpRefusal::MediaType(media_type.to_owned()));
+    }
+    let encoding = header(headers, CONTENT_ENCODING).trim();
+    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
+        return Err(HttpRefusal::Encoding(encoding.to_owned()));
+    }
+    Ok(())
+}
+
+/// A header's text; empty if it is missing or not text.
+fn header(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// Reads the body within its limits. The permit counts its bytes until the push is done with them; it grows as they come,
+/// so a slow pusher holds no more than it has sent.
+async fn read_body(headers: &HeaderMap, payload: Payload, state: &AppState) -> Result<(Bytes, Permit), HttpRefusal> {
+    let limit = state.parts.config.max_body;
+    let declared = header(headers, CONTENT_LENGTH).parse().unwrap_or(0usize);
+    if declared > limit {
+        return Err(HttpRefusal::BodyTooLarge { limit });
+    }
+    let mut permit = state.inflight.take(0).ok_or(HttpRefusal::Busy)?;
+    let mut chunks = Chunks {
+        first: Bytes::new(),
+        rest: BytesMut::new(),
+    };
+    let timeout = state.parts.config.body_timeout;
+    match tokio::time::timeout(timeout, chunks.read(payload, limit, &mut permit)).await {
+        Ok(outcome) => outcome.map(|()| (chunks.into_bytes(), permit)),
+        Err(_) => Err(HttpRefusal::BodyTooSlow {
+            seconds: timeout.as_secs(),
+            received: chunks.len(),
+        }),
+    }
+}
+
+/// A body as it comes: one chunk is kept as it is, more are put together.
+struct Chunks {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Chunks {
+    async fn read(&mut self, mut payload: Payload, limit: usize, permit: &mut Permit) -> Result<(), HttpRefusal> {
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| HttpRefusal::BodyBroken(error.to_string()))?;
+            if self.len() + chunk.len() > limit {
+                return Err(HttpRefusal::BodyTooLarge { limit });
+            }
+            if !permit.grow(chunk.len()) {
+                return Err(HttpRefusal::Busy);
+            }
+            self.add(chunk);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, chunk: Bytes) {
+        if self.len() == 0 {
+            self.first = chunk;
+            return;
+        }
+        if self.rest.is_empty() {
+            self.rest.extend_from_slice(&self.first);
+        }
+        self.rest.extend_from_slice(&chunk);
+    }
+
+    fn len(&self) -> usize {
+        self.first.len().max(self.rest.len())
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.rest.is_empty() {
+            self.first
+        } else {
+            self.rest.freeze()
+        }
+    }
+}

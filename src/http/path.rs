@@ -1,0 +1,193 @@
+//! The labels in a push's path (the group): `/<label>/<value>` pairs after `/metrics`, and the older plural form
+//! `/jobs/<job>[/instances/<instance>]`.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
+
+use crate::exposition::error::Limits;
+use crate::model::labels::{GroupLabels, LabelFault};
+use crate::model::name::is_legacy_label_name;
+
+/// What is wrong with a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// A label without a value.
+    #[error("expected label and value pairs in the path, got {0:?} without a value")]
+    Odd(String),
+    /// A name that labels cannot have.
+    #[error("expected a label name in the path, got {0:?}")]
+    Name(String),
+    /// A value in base64 that is not.
+    #[error("expected URL-safe base64 as the value of {name:?}, got {got:?}")]
+    Base64 { name: String, got: String },
+    /// A value that is not text.
+    #[error("expected UTF-8 as the value of {0:?}, got other bytes")]
+    NotUtf8(String),
+    /// A name or value beyond its limit.
+    #[error("expected at most {limit} bytes in the path's label {name:?}, got {got}")]
+    TooLong { name: String, limit: usize, got: usize },
+    /// The labels as a whole.
+    #[error("{0} in the path")]
+    Labels(#[from] LabelFault),
+}
+
+/// Reads the part of a raw request path behind `/metrics`. A slash at the end is no label.
+pub fn group_labels(path: &str, limits: &Limits) -> Result<GroupLabels, PathError> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok(GroupLabels::default());
+    }
+    let segments: Vec<&str> = path.split('/').collect();
+    let is_plural = segments[0] == "jobs";
+    let mut labels = Vec::with_capacity(segments.len() / 2);
+    for pair in segments.chunks(2) {
+        let raw_name = decoded(pair[0]).ok_or_else(|| PathError::Name(pair[0].to_owned()))?;
+        let (name, is_base64) = match raw_name.strip_suffix("@base64") {
+            Some(name) => (name, true),
+            None => (&*raw_name, false),
+        };
+        let name = match name {
+            "jobs" if is_plural => "job",
+            "instances" if is_plural => "instance",
+            other => other,
+        };
+        if !is_legacy_label_name(name) || name.starts_with("__") {
+            return Err(PathError::Name(name.to_owned()));
+        }
+        let value = match pair.get(1) {
+            Some(value) if !value.is_empty() => *value,
+            _ => return Err(PathError::Odd(name.to_owned())),
+        };
+        let value = if is_base64 {
+            base64_value(name, value)?
+        } else {
+            plain_value(name, value)?
+        };
+        limit_length(name, limits.name_length, name.len())?;
+        limit_length(name, limits.value_length, value.len())?;
+        labels.push((name.to_owned(), value));
+    }
+    if labels.len() > limits.labels {
+        return Err(LabelFault::TooMany {
+            limit: limits.labels,
+            got: labels.len(),
+        }
+        .into());
+    }
+    Ok(GroupLabels::new(labels)?)
+}
+
+fn limit_length(name: &str, limit: usize, got: usize) -> Result<(), PathError> {
+    if got <= limit {
+        return Ok(());
+    }
+    let name = name.chars().take(32).collect();
+    Err(PathError::TooLong { name, limit, got })
+}
+
+/// Percent-decoded; `None` if that is not UTF-8.
+fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(segment).decode_utf8().ok()
+}
+
+fn plain_value(name: &str, segment: &str) -> Result<String, PathError> {
+    decoded(segment)
+        .map(Cow::into_owned)
+        .ok_or_else(|| PathError::NotUtf8(name.to_owned()))
+}
+
+/// URL-safe base64 (RFC 4648, section 5); padding is optional, and `=` alone is the empty value.
+fn base64_value(name: &str, segment: &str) -> Result<String, PathError> {
+    let text = plain_value(name, segment)?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text.trim_end_matches('='))
+        .map_err(|_| PathError::Base64 {
+            name: name.to_owned(),
+            got: text.chars().take(32).collect(),
+        })?;
+    String::from_utf8(bytes).map_err(|_| PathError::NotUtf8(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &str) -> Result<GroupLabels, String> {
+        group_labels(path, &Limits::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn paths_hold_label_pairs() {
+        let cases: &[(&str, &[(&str, &str)])] = &[
+            ("", &[]),
+            ("/", &[]),
+            ("/job/x", &[("job", "x")]),
+            ("/job/x/", &[("job", "x")]),
+            (
+                "/label1/value1/label2/value2",
+                &[("label1", "value1"), ("label2", "value2")],
+            ),
+            ("/job/a%2Fb%20c", &[("job", "a/b c")]),
+            ("/job/a+b", &[("job", "a+b")]),
+            ("/job/%C3%A9", &[("job", "é")]),
+            ("/job@base64/YS9i", &[("job", "a/b")]),
+            ("/job@base64/YQ", &[("job", "a")]),
+            ("/job@base64/YQ==", &[("job", "a")]),
+            ("/job@base64/YQ%3D%3D", &[("job", "a")]),
+            ("/job@base64/=", &[("job", "")]),
+            ("/job@base64/w7_Dvg", &[("job", "ÿþ")]),
+            ("/jobs/x", &[("job", "x")]),
+            ("/jobs/x/instances/y", &[("job", "x"), ("instance", "y")]),
+            ("/job/x/instances/y", &[("job", "x"), ("instances", "y")]),
+        ];
+        for (path, labels) in cases {
+            let expected = GroupLabels::new(labels.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+            assert_eq!(read(path), expected.map_err(|error| error.to_string()), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_refused() {
+        let cases = [
+            (
+                "/job",
+                "expected label and value pairs in the path, got \"job\" without a value",
+            ),
+            (
+                "/job//a/b",
+                "expected label and value pairs in the path, got \"job\" without a value",
+            ),
+            (
+                "/job/x/a",
+                "expected label and value pairs in the path, got \"a\" without a value",
+            ),
+            ("/a=b/x", "expected a label name in the path, got \"a=b\""),
+            ("/a:b/x", "expected a label name in the path, got \"a:b\""),
+            ("/__x/y", "expected a label name in the path, got \"__x\""),
+            ("/%FF/y", "expected a label name in the path, got \"%FF\""),
+            ("/x/%FF", "expected UTF-8 as the value of \"x\", got other bytes"),
+            ("/x@base64/_w", "expected UTF-8 as the value of \"x\", got other bytes"),
+            (
+                "/x@base64/a.b",
+                "expected URL-safe base64 as the value of \"x\", got \"a.b\"",
+            ),
+            (
+                "/x@base64/a+b/",
+                "expected URL-safe base64 as the value of \"x\", got \"a+b\"",
+            ),
+            ("/a/1/a/2", "expected each label once, got a twice in the path"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(read(path), Err(expected.to_owned()), "{path}");
+        }
+        let long = format!("/job/{}", "x".repeat(5000));
+        assert_eq!(
+            read(&long),
+            Err("expected at most 4096 bytes in the path's label \"job\", got 5000".to_owned())
+        );
+    }
+}

@@ -1,0 +1,111 @@
+//! From refusal to answer: one exhaustive map from each error to its status and the reason it is counted under. Bodies are
+//! one line of text: what was expected and what came.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use super::path::PathError;
+use crate::ingest::Refusal;
+use crate::push::PushError;
+use crate::shard::route::ShardError;
+
+/// Why a push is answered with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpRefusal {
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error("expected a body in the Prometheus text format, got {0}")]
+    MediaType(String),
+    #[error("expected a body without Content-Encoding, got {0}")]
+    Encoding(String),
+    #[error("expected a body of at most {limit} bytes, got more")]
+    BodyTooLarge { limit: usize },
+    #[error("expected the whole body within {seconds} s, got {received} bytes")]
+    BodyTooSlow { seconds: u64, received: usize },
+    #[error("expected a whole body, got a broken one: {0}")]
+    BodyBroken(String),
+    #[error("too many bodies are being read, try again later")]
+    Busy,
+    #[error(transparent)]
+    Push(#[from] Refusal),
+}
+
+/// All reasons, for the counters.
+pub const REASONS: &[&str] = &[
+    "path",
+    "media_type",
+    "encoding",
+    "body_too_large",
+    "body_too_slow",
+    "body_broken",
+    "inflight_full",
+    "malformed",
+    "type_conflict",
+    "name_clash",
+    "duplicate_series",
+    "invalid_sample",
+    "store_limit",
+    "shard_full",
+    "shard_down",
+];
+
+impl HttpRefusal {
+    /// The status of the answer, and the reason under which the refusal is counted.
+    pub fn status_and_reason(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Path(_) => (StatusCode::BAD_REQUEST, "path"),
+            Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type"),
+            Self::Encoding(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "inflight_full"),
+            Self::Push(refusal) => match refusal {
+                Refusal::Push(PushError::Malformed(_)) => (StatusCode::BAD_REQUEST, "malformed"),
+                Refusal::Push(PushError::TypeConflict(_)) => (StatusCode::BAD_REQUEST, "type_conflict"),
+                Refusal::Push(PushError::NameClash(_)) => (StatusCode::BAD_REQUEST, "name_clash"),
+                Refusal::Push(PushError::DuplicateSeries(_)) => (StatusCode::BAD_REQUEST, "duplicate_series"),
+                Refusal::Push(PushError::InvalidSample(_)) => (StatusCode::BAD_REQUEST, "invalid_sample"),
+                Refusal::StoreLimit { .. } => (StatusCode::TOO_MANY_REQUESTS, "store_limit"),
+                Refusal::Shard(ShardError::Full(_)) => (StatusCode::SERVICE_UNAVAILABLE, "shard_full"),
+                Refusal::Shard(ShardError::Down(_)) => (StatusCode::SERVICE_UNAVAILABLE, "shard_down"),
+                Refusal::Lost => (StatusCode::INTERNAL_SERVER_ERROR, "shard_down"),
+            },
+        }
+    }
+
+    /// Whether the rest of the body is still to come, so that the connection is of no more use.
+    fn leaves_body_unread(&self) -> bool {
+        match self {
+            Self::BodyTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken(_) | Self::Busy => true,
+            Self::Path(_) | Self::MediaType(_) | Self::Encoding(_) => true,
+            Self::Push(_) => false,
+        }
+    }
+
+    /// The answer.
+    pub fn response(&self) -> HttpResponse {
+        let (status, _) = self.status_and_reason();
+        let mut response = text(HttpResponse::build(status), self.to_string());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.leaves_body_unread() {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// An answer of one line of text.
+pub fn text(mut builder: HttpResponseBuilder, line: String) -> HttpResponse {
+    builder
+        .content_type("text/plain; charset=utf-8")
+        .insert_header(("X-Content-Type-Options", "nosniff"));
+    builder.body(line + "\n")
+}

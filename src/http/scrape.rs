@@ -1,0 +1,92 @@
+//! The page and the small answers about the server itself.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, web};
+use percent_encoding::percent_decode_str;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::refusal::text;
+use super::state::AppState;
+use crate::coordinator::Scrape;
+use crate::coordinator::stream::ChunkSink;
+use crate::exposition::text_encode;
+use crate::model::family::Family;
+
+/// `GET /metrics`: the page, streamed. `?name[]=` selects families by name.
+pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+    let Some(place) = state.scrapes.take(1) else {
+        return unavailable("too many scrapes are being streamed, try again later".to_owned());
+    };
+    let names = wanted_names(request.query_string());
+    let is_wanted = |family: &Arc<Family>| {
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| **name == *family.exposed_name || **name == *family.name)
+    };
+    let families = state.parts.registry.families().into_iter().filter(is_wanted).collect();
+    let (sink, receiver) = ChunkSink::new(state.parts.config.scrape_stall_timeout);
+    if !state.parts.coordinator.scrape(Scrape { families, sink, place }) {
+        return unavailable("the scrape coordinator is down".to_owned());
+    }
+    HttpResponse::Ok()
+        .content_type(text_encode::CONTENT_TYPE)
+        .streaming(ReceiverStream::new(receiver))
+}
+
+fn wanted_names(query: &str) -> Vec<String> {
+    query
+        .split('&')
+        .filter_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            let is_name = percent_decode_str(name)
+                .decode_utf8()
+                .is_ok_and(|name| name == "name[]");
+            is_name.then(|| {
+                percent_decode_str(&value.replace('+', " "))
+                    .decode_utf8_lossy()
+                    .into_owned()
+            })
+        })
+        .collect()
+}
+
+/// `GET /-/healthy`: the process runs.
+pub async fn healthy() -> HttpResponse {
+    text(HttpResponse::Ok(), "OK".to_owned())
+}
+
+/// `GET /-/ready`: pushes and scrapes can be served.
+pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
+    match state.readiness() {
+        Ok(()) => text(HttpResponse::Ok(), "OK".to_owned()),
+        Err(reason) => unavailable(format!("not ready: {reason}")),
+    }
+}
+
+/// `GET /-/metrics`: Catchment's own metrics.
+pub async fn own_metrics(state: web::Data<AppState>) -> HttpResponse {
+    let page = state.parts.telemetry.render(&state.observed());
+    HttpResponse::Ok().content_type(text_encode::CONTENT_TYPE).body(page)
+}
+
+fn unavailable(line: String) -> HttpResponse {
+    let mut response = text(HttpResponse::ServiceUnavailable(), line);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_from_the_query() {
+        assert_eq!(wanted_names("name[]=up&x=1&name%5B%5D=a%2Eb"), ["up", "a.b"]);
+        assert!(wanted_names("").is_empty());
+    }
+}

@@ -1,0 +1,121 @@
+//! What the handlers share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::HttpResponse;
+use metrics::Counter;
+
+use super::refusal::{HttpRefusal, REASONS};
+use crate::config::HttpConfig;
+use crate::coordinator::CoordinatorHandle;
+use crate::exposition::error::Limits;
+use crate::ingest::Ingest;
+use crate::log_limit::LogLimit;
+use crate::registry::Registry;
+use crate::shard::gate::Budget;
+use crate::shard::route::ShardSet;
+use crate::telemetry::{Observed, Telemetry};
+
+/// What an [`AppState`] is built of.
+pub struct StateParts {
+    pub config: HttpConfig,
+    pub limits: Limits,
+    pub registry: Arc<Registry>,
+    pub shards: Arc<ShardSet>,
+    pub coordinator: CoordinatorHandle,
+    pub ingest: Ingest,
+    pub telemetry: Telemetry,
+}
+
+/// One for the whole server.
+pub struct AppState {
+    pub parts: StateParts,
+    /// Bytes of bodies being read or decoded.
+    pub inflight: Arc<Budget>,
+    /// Scrapes being streamed.
+    pub scrapes: Arc<Budget>,
+    pub pushed_bytes: Counter,
+    accepted: Counter,
+    refused: HashMap<&'static str, Counter>,
+    refusal_log: LogLimit,
+    is_draining: AtomicBool,
+}
+
+impl AppState {
+    /// Ready from the start: there is nothing to restore.
+    pub fn new(parts: StateParts) -> Self {
+        let telemetry = &parts.telemetry;
+        Self {
+            inflight: Budget::new(parts.config.max_inflight),
+            scrapes: Budget::new(parts.config.max_scrapes),
+            pushed_bytes: telemetry.pushed_bytes(),
+            accepted: telemetry.pushes("accepted"),
+            refused: REASONS
+                .iter()
+                .map(|reason| (*reason, telemetry.pushes(reason)))
+                .collect(),
+            refusal_log: LogLimit::default(),
+            is_draining: AtomicBool::new(false),
+            parts,
+        }
+    }
+
+    /// From now on the server is not ready.
+    pub fn start_draining(&self) {
+        self.is_draining.store(true, Ordering::Release);
+    }
+
+    /// Whether pushes and scrapes can be served; if not, why.
+    pub fn readiness(&self) -> Result<(), &'static str> {
+        if self.is_draining.load(Ordering::Acquire) {
+            Err("draining")
+        } else if !self.parts.shards.are_up() {
+            Err("a shard is down")
+        } else if !self.parts.coordinator.is_up() {
+            Err("the scrape coordinator is down")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The state for the page of own metrics.
+    pub fn observed(&self) -> Observed {
+        Observed {
+            families: self.parts.registry.len(),
+            series: self.parts.ingest.series(),
+            inflight_bytes: self.inflight.taken(),
+            scrapes: self.scrapes.taken(),
+            queues: self
+                .parts
+                .shards
+                .gates()
+                .map(|gate| (gate.batches.taken(), gate.bytes.taken()))
+                .collect(),
+        }
+    }
+
+    /// Counts a push that was taken in.
+    pub fn count_accepted(&self) {
+        self.accepted.increment(1);
+    }
+
+    /// Counts and logs a refused push, and makes the answer.
+    pub fn refuse(&self, refusal: &HttpRefusal, path: &str) -> HttpResponse {
+        let (status, reason) = refusal.status_and_reason();
+        if let Some(counter) = self.refused.get(reason) {
+            counter.increment(1);
+        }
+        if let Some(unlogged) = self.refusal_log.admit() {
+            tracing::warn!(
+                reason,
+                status = status.as_u16(),
+                path,
+                unlogged,
+                "push refused: {refusal}"
+            );
+        }
+        refusal.response()
+    }
+}

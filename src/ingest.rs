@@ -1,0 +1,218 @@
+//! The way of a push, whatever door or socket it came by: decode, assemble, admit, register, hand to the shards, wait.
+//! Until the shards are handed their batches anything may refuse the push; after that nothing does.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::exposition::text_decode::{Decoded, decode};
+use crate::model::labels::GroupLabels;
+use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules};
+use crate::registry::{CommitError, Registry, Wanted};
+use crate::shard::batch::{Batch, BatchFamily};
+use crate::shard::gate::{Acknowledgement, Budget, Permit, TicketBook};
+use crate::shard::route::{ShardError, ShardSet};
+use crate::telemetry::IngestMetrics;
+
+/// How many series and families may be stored. Known series go on being updated when a limit is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreLimits {
+    pub series: usize,
+    /// Series of one family. Pushes that race each other may exceed it by what they bring at once.
+    pub series_per_family: usize,
+}
+
+/// Why a push is refused; nothing of it was applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The push itself is at fault.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// A limit of what is stored.
+    #[error("expected at most {limit} {what}, got {got} more")]
+    StoreLimit { what: String, limit: usize, got: usize },
+    /// A shard is behind, or down.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A shard failed while it was applying the push: other shards may have applied their part.
+    #[error("a shard failed while it applied the push")]
+    Lost,
+}
+
+/// Scratch of one worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    decoded: Decoded,
+    assembler: Assembler,
+}
+
+/// Takes pushes in. Shared by all workers.
+pub struct Ingest {
+    registry: Arc<Registry>,
+    shards: Arc<ShardSet>,
+    rules: PushRules,
+    limits: StoreLimits,
+    series: Arc<Budget>,
+    metrics: IngestMetrics,
+}
+
+impl Ingest {
+    /// Takes pushes in by `rules` and hands them to `shards`.
+    pub fn new(
+        registry: Arc<Registry>,
+        shards: Arc<ShardSet>,
+        rules: PushRules,
+        limits: StoreLimits,
+        metrics: IngestMetrics,
+    ) -> Self {
+        Self {
+            registry,
+            shards,
+            rules,
+            limits,
+            series: Budget::new(limits.series),
+            metrics,
+        }
+    }
+
+    /// Stored series, and series being admitted.
+    pub fn series(&self) -> usize {
+        self.series.taken()
+    }
+
+    /// Takes in one push and returns when it has been applied.
+    ///
+    /// # Errors
+    /// Refused whole; only [`Refusal::Lost`] may leave a part applied.
+    pub async fn push(&self, body: &[u8], group: &GroupLabels, scratch: &RefCell<Scratch>) -> Result<(), Refusal> {
+        loop {
+            let assembled = self.assemble(body, group, &mut scratch.borrow_mut())?;
+            let samples = assembled.samples;
+            match self.hand_over(assembled).await? {
+                Some(acknowledgement) => {
+                    self.metrics.samples(samples);
+                    return if acknowledgement.is_applied().await {
+                        Ok(())
+                    } else {
+                        Err(Refusal::Lost)
+                    };
+                }
+                // Another push has changed the register since: what was checked may no longer hold.
+                None => continue,
+            }
+        }
+    }
+
+    fn assemble(&self, body: &[u8], group: &GroupLabels, scratch: &mut Scratch) -> Result<Assembled, PushError> {
+        let Scratch { decoded, assembler } = scratch;
+        let text = decode(body, &self.rules.limits, decoded).map_err(PushError::Malformed)?;
+        let register = self.registry.view();
+        let router = self.shards.router();
+        assembler.assemble(text, decoded, group, &self.rules, &register, router)
+    }
+
+    /// Admits, registers and sends. `None`: the register has changed, begin again.
+    async fn hand_over(&self, mut push: Assembled) -> Result<Option<Acknowledgement>, Refusal> {
+        let places = self.shards.enter(&push.batches)?;
+        let (mut series, shares) = self.permit_series(&mut push).await?;
+        let Assembled {
+            families,
+            generation,
+            batches,
+            ..
+        } = push;
+        let Some(families) = self.register(families, generation)? else {
+            return Ok(None);
+        };
+        self.metrics.ignored(push.ignored_timestamps, push.discarded_samples);
+        let (book, acknowledgement) = TicketBook::new();
+        for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
+            if let Some(place) = place {
+                let ticket = book.ticket(place, series.split(share));
+                self.shards
+                    .ingest(shard, batch, Arc::clone(&families), ticket)
+                    .map_err(|_| Refusal::Lost)?;
+            }
+        }
+        Ok(Some(acknowledgement))
+    }
+
+    /// Permits the push's series, in all and for each shard. Far from the limits each series is taken to be new, and what
+    /// was stored already is given back by the shards; close to them the shards are asked first.
+    async fn permit_series(&self, push: &mut Assembled) -> Result<(Permit, Vec<usize>), Refusal> {
+        let fits_family = |planned: &PlannedFamily| {
+            planned.wanted.family().map_or(0, |family| family.series()) + planned.series
+                <= self.limits.series_per_family
+        };
+        if push.families.iter().all(fits_family)
+            && let Some(permit) = self.series.take(push.series())
+        {
+            return Ok((permit, push.batches.iter().map(Batch::len).collect()));
+        }
+        let new = self.count_new(push).await?;
+        for (index, planned) in push.families.iter().enumerate() {
+            let stored = planned.wanted.family().map_or(0, |family| family.series());
+            let got: usize = new.iter().map(|shard| shard[index]).sum();
+            if got > 0 && stored + got > self.limits.series_per_family {
+                let what = format!("series of {}", planned.wanted.name());
+                return Err(Refusal::StoreLimit {
+                    what,
+                    limit: self.limits.series_per_family,
+                    got,
+                });
+            }
+        }
+        let shares: Vec<usize> = new.iter().map(|shard| shard.iter().sum()).collect();
+        let got = shares.iter().sum();
+        let too_many = || Refusal::StoreLimit {
+            what: "series".to_owned(),
+            limit: self.series.limit(),
+            got,
+        };
+        Ok((self.series.take(got).ok_or_else(too_many)?, shares))
+    }
+
+    /// The series that are not stored yet, by shard and family.
+    async fn count_new(&self, push: &mut Assembled) -> Result<Vec<Vec<usize>>, ShardError> {
+        let ids: Arc<[Option<u32>]> = push
+            .families
+            .iter()
+            .map(|planned| planned.wanted.family().map(|family| family.id))
+            .collect();
+        let mut new = Vec::with_capacity(push.batches.len());
+        for (shard, batch) in push.batches.iter_mut().enumerate() {
+            let (back, counts) = self
+                .shards
+                .count_new(shard, std::mem::take(batch), Arc::clone(&ids))
+                .await?;
+            *batch = back;
+            new.push(counts);
+        }
+        Ok(new)
+    }
+
+    /// Enters the push's families. From here on the push is accepted.
+    fn register(&self, planned: Vec<PlannedFamily>, generation: u64) -> Result<Option<Arc<[BatchFamily]>>, Refusal> {
+        let (wanted, rest): (Vec<Wanted>, Vec<_>) = planned
+            .into_iter()
+            .map(|planned| (planned.wanted, (planned.number_rule, planned.help)))
+            .unzip();
+        let families = match self.registry.commit(wanted, generation) {
+            Ok(families) => families,
+            Err(CommitError::Stale) => return Ok(None),
+            Err(CommitError::TooMany { limit, got }) => {
+                return Err(Refusal::StoreLimit {
+                    what: "families".to_owned(),
+                    limit,
+                    got,
+                });
+            }
+        };
+        let registered = families.into_iter().zip(rest).map(|(family, (number_rule, help))| {
+            if help.is_some_and(|help| !family.set_help(&help)) {
+                self.metrics.help_changed();
+            }
+            BatchFamily { family, number_rule }
+        });
+        Ok(Some(registered.collect()))
+    }
+}

@@ -1,0 +1,122 @@
+//! A shard: the actor that alone owns a slice of the series. Its handlers call plain methods of its table and answer; they
+//! never wait, and touch no file or socket.
+
+pub mod batch;
+pub mod gate;
+pub mod route;
+pub mod table;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::{Actor, Context, Handler, Message};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::telemetry::ShardMetrics;
+use batch::{Batch, BatchFamily};
+use gate::Ticket;
+use table::{Page, PageRequest, Table};
+
+/// Merge a batch, then redeem its ticket.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ingest {
+    pub batch: Batch,
+    pub families: Arc<[BatchFamily]>,
+    pub ticket: Ticket,
+}
+
+/// Say how many of the batch's series are new, for each of the push's families.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CountNew {
+    pub batch: Batch,
+    /// The families' ids; a family without one is new, and so are its series.
+    pub family_ids: Arc<[Option<u32>]>,
+    /// The batch comes back with the answer.
+    pub reply: oneshot::Sender<(Batch, Vec<usize>)>,
+}
+
+/// Encode a page of the exposition.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ReadPage {
+    pub request: PageRequest,
+    pub reply: oneshot::Sender<Page>,
+}
+
+/// The actor; alone on its thread.
+pub struct Shard {
+    table: Table,
+    clock: Clock,
+    metrics: ShardMetrics,
+    mailbox_capacity: usize,
+}
+
+impl Shard {
+    /// An empty shard. `mailbox_capacity` is beyond what the shard's gate lets through.
+    pub fn new(clock: Clock, metrics: ShardMetrics, mailbox_capacity: usize) -> Self {
+        Self {
+            table: Table::default(),
+            clock,
+            metrics,
+            mailbox_capacity,
+        }
+    }
+}
+
+impl Actor for Shard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(self.mailbox_capacity);
+    }
+}
+
+impl Handler<Ingest> for Shard {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        Ingest {
+            batch,
+            families,
+            ticket,
+        }: Ingest,
+        _: &mut Self::Context,
+    ) {
+        let start = Instant::now();
+        let created = self.table.apply(batch, &families, self.clock.now());
+        self.metrics.merged(start.elapsed(), self.table.len());
+        ticket.redeem(created);
+    }
+}
+
+impl Handler<CountNew> for Shard {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        CountNew {
+            batch,
+            family_ids,
+            reply,
+        }: CountNew,
+        _: &mut Self::Context,
+    ) {
+        let new = self.table.count_new(&batch, &family_ids);
+        // The push may have been given up meanwhile.
+        let _ = reply.send((batch, new));
+    }
+}
+
+impl Handler<ReadPage> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, ReadPage { request, reply }: ReadPage, _: &mut Self::Context) {
+        let page = self.table.page(&request, self.clock.now());
+        // The scrape may have been given up meanwhile.
+        let _ = reply.send(page);
+    }
+}

@@ -100,21 +100,12 @@ impl Ours {
         let text = decode(body, &self.rules.limits, &mut self.d).unwrap();
         let t1 = Instant::now();
         let view = self.reg.view();
-        let asm = self
-            .a
-            .assemble(text, &self.d, &GroupLabels::default(), &self.rules, &view, &self.router)
-            .unwrap();
+        let asm = self.a.assemble(text, &self.d, &GroupLabels::default(), &self.rules, &view, &self.router).unwrap();
         drop(view);
         let rules: Vec<_> = asm.families.iter().map(|f| f.number_rule).collect();
-        let fams = self
-            .reg
-            .commit(asm.families.into_iter().map(|f| f.wanted).collect(), asm.generation)
-            .unwrap();
-        let fams: Arc<[BatchFamily]> = fams
-            .into_iter()
-            .zip(rules)
-            .map(|(family, number_rule)| BatchFamily { family, number_rule })
-            .collect();
+        let fams = self.reg.commit(asm.families.into_iter().map(|f| f.wanted).collect(), asm.generation).unwrap();
+        let fams: Arc<[BatchFamily]> =
+            fams.into_iter().zip(rules).map(|(family, number_rule)| BatchFamily { family, number_rule }).collect();
         let t2 = Instant::now();
         for (t, b) in self.tables.iter_mut().zip(asm.batches) {
             t.apply(b, &fams, 0);
@@ -126,15 +117,10 @@ impl Ours {
     }
 }
 fn main() {
-    for series in [1000usize, 100_000, 1_000_000] {
+    for series in [1000usize] {
         let bodies = bodies(series);
-        let mut r = Reference {
-            h: ahash::RandomState::new(),
-            t: HashTable::new(),
-            keys: vec![],
-            arena: vec![],
-            vals: vec![],
-        };
+        let mut r =
+            Reference { h: ahash::RandomState::new(), t: HashTable::new(), keys: vec![], arena: vec![], vals: vec![] };
         let shards = 2;
         let mut o = Ours {
             d: Decoded::default(),
@@ -143,10 +129,7 @@ fn main() {
             router: Router::new(shards),
             tables: (0..shards).map(|_| Table::default()).collect(),
             rules: PushRules {
-                gauges: GaugeRule {
-                    policy: GaugePolicy::Last,
-                    window: 1000,
-                },
+                gauges: GaugeRule { policy: GaugePolicy::Last, window: 1000 },
                 summaries: SummaryPolicy::SumCount,
                 limits: Limits::default(),
             },

@@ -138,10 +138,7 @@ fn union_of_buckets(one: &[Bucket], other: &[Bucket]) -> Vec<Bucket> {
         if let Some(bucket) = other.next_if(|bucket| bucket.bound == bound) {
             other_count = bucket.count;
         }
-        union.push(Bucket {
-            bound,
-            count: one_count + other_count,
-        });
+        union.push(Bucket { bound, count: one_count + other_count });
     }
 }
 
@@ -156,13 +153,7 @@ pub fn push_to_window(window: &mut GaugeWindow, pushed: f64, length: Millis, now
             slice.min = slice.min.min(pushed);
             slice.max = slice.max.max(pushed);
         }
-        _ => window.slices.push(Slice {
-            number,
-            pushes: 1,
-            sum: pushed,
-            min: pushed,
-            max: pushed,
-        }),
+        _ => window.slices.push(Slice { number, pushes: 1, sum: pushed, min: pushed, max: pushed }),
     }
 }
 
@@ -207,21 +198,13 @@ mod tests {
     fn buckets_are_added_on_the_union_of_bounds() {
         type Pairs = &'static [(f64, f64)];
         let cases: &[(Pairs, Pairs, Pairs)] = &[
-            (
-                &[(1.0, 1.0), (INF, 2.0)],
-                &[(1.0, 3.0), (INF, 4.0)],
-                &[(1.0, 4.0), (INF, 6.0)],
-            ),
+            (&[(1.0, 1.0), (INF, 2.0)], &[(1.0, 3.0), (INF, 4.0)], &[(1.0, 4.0), (INF, 6.0)]),
             (
                 &[(1.0, 1.0), (5.0, 3.0), (INF, 4.0)],
                 &[(2.0, 2.0), (INF, 2.0)],
                 &[(1.0, 1.0), (2.0, 3.0), (5.0, 5.0), (INF, 6.0)],
             ),
-            (
-                &[(1.0, 10.0), (INF, 10.0)],
-                &[(2.0, 1.0), (INF, 1.0)],
-                &[(1.0, 10.0), (2.0, 11.0), (INF, 11.0)],
-            ),
+            (&[(1.0, 10.0), (INF, 10.0)], &[(2.0, 1.0), (INF, 1.0)], &[(1.0, 10.0), (2.0, 11.0), (INF, 11.0)]),
             (
                 &[(1.0, 1.0), (2.0, 3.0), (4.0, 6.0), (INF, 10.0)],
                 &[(1.0, 5.0), (3.0, 9.0), (4.0, 12.0), (INF, 15.0)],
@@ -251,24 +234,9 @@ mod tests {
             (Some(1.0), Some(2.0), Some(3.0)),
         ];
         for (stored, pushed, expected) in cases {
-            let mut summary = Summary {
-                sum: stored,
-                count: stored,
-            };
-            add_summary(
-                &mut summary,
-                &Summary {
-                    sum: pushed,
-                    count: pushed,
-                },
-            );
-            assert_eq!(
-                summary,
-                Summary {
-                    sum: expected,
-                    count: expected
-                }
-            );
+            let mut summary = Summary { sum: stored, count: stored };
+            add_summary(&mut summary, &Summary { sum: pushed, count: pushed });
+            assert_eq!(summary, Summary { sum: expected, count: expected });
         }
     }
 
@@ -310,30 +278,13 @@ mod tests {
     fn a_settled_family_changes_the_shape_of_its_values() {
         let mut value = Value::Number(7.0);
         merge_number(&mut value, 3.0, NumberRule::Window(1000), 0);
-        let Value::Window(window) = value else {
-            panic!("expected a window, got {value:?}")
-        };
-        assert_eq!(
-            shown_gauge(
-                &window,
-                GaugeRule {
-                    policy: GaugePolicy::Max,
-                    window: 1000
-                },
-                0
-            ),
-            Some(3.0)
-        );
+        let Value::Window(window) = value else { panic!("expected a window, got {value:?}") };
+        assert_eq!(shown_gauge(&window, GaugeRule { policy: GaugePolicy::Max, window: 1000 }, 0), Some(3.0));
     }
 
     /// A histogram as a person would read it: the count at any point is that of the last bound at or below it.
     fn count_at(buckets: &[Bucket], point: f64) -> f64 {
-        buckets
-            .iter()
-            .filter(|bucket| bucket.bound <= point)
-            .map(|bucket| bucket.count)
-            .next_back()
-            .unwrap_or(0.0)
+        buckets.iter().filter(|bucket| bucket.bound <= point).map(|bucket| bucket.count).next_back().unwrap_or(0.0)
     }
 
     fn any_buckets() -> impl Strategy<Value = Vec<Bucket>> {
@@ -344,10 +295,7 @@ mod tests {
                 .into_iter()
                 .map(|(at, step)| {
                     count += f64::from(step);
-                    Bucket {
-                        bound: bound(at),
-                        count,
-                    }
+                    Bucket { bound: bound(at), count }
                 })
                 .collect()
         })

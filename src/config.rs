@@ -77,15 +77,8 @@ impl Config {
         Ok(Self {
             listen: reader.addresses("listen")?,
             shards: reader.count_or_cores("shards")?,
-            queue: QueueLimits {
-                batches: reader.count("max-queued-pushes")?,
-                bytes: reader.bytes("max-queued")?,
-            },
-            push: PushRules {
-                gauges,
-                summaries,
-                limits,
-            },
+            queue: QueueLimits { batches: reader.count("max-queued-pushes")?, bytes: reader.bytes("max-queued")? },
+            push: PushRules { gauges, summaries, limits },
             store: StoreLimits {
                 series: reader.count("max-series")?,
                 series_per_family: reader.count("max-series-per-family")?,
@@ -107,10 +100,8 @@ const GAUGE_POLICIES: Choices<GaugePolicy> = &[
     ("max", GaugePolicy::Max),
     ("mean", GaugePolicy::Mean),
 ];
-const SUMMARY_POLICIES: Choices<SummaryPolicy> = &[
-    ("sum-count", SummaryPolicy::SumCount),
-    ("discard", SummaryPolicy::Discard),
-];
+const SUMMARY_POLICIES: Choices<SummaryPolicy> =
+    &[("sum-count", SummaryPolicy::SumCount), ("discard", SummaryPolicy::Discard)];
 const PATH_LABEL_POLICIES: Choices<bool> = &[("add", true), ("ignore", false)];
 const LEVELS: Choices<tracing::Level> = &[
     ("error", tracing::Level::ERROR),
@@ -163,12 +154,7 @@ impl Reader<'_> {
 
     fn invalid(&self, name: &'static str, expected: &str) -> ConfigError {
         let Given { texts, origin } = self.layers.get(name);
-        ConfigError::Invalid {
-            name: name.to_owned(),
-            origin,
-            expected: expected.to_owned(),
-            got: texts.join(", "),
-        }
+        ConfigError::Invalid { name: name.to_owned(), origin, expected: expected.to_owned(), got: texts.join(", ") }
     }
 
     fn count(&self, name: &'static str) -> Result<usize, ConfigError> {
@@ -184,11 +170,7 @@ impl Reader<'_> {
             return Ok(std::thread::available_parallelism().map_or(1, usize::from));
         }
         let count = self.count(name)?;
-        if count > MOST_THREADS {
-            Err(self.invalid(name, "at most 1024"))
-        } else {
-            Ok(count)
-        }
+        if count > MOST_THREADS { Err(self.invalid(name, "at most 1024")) } else { Ok(count) }
     }
 
     fn bytes(&self, name: &'static str) -> Result<usize, ConfigError> {
@@ -203,44 +185,29 @@ impl Reader<'_> {
 
     fn choice<T: Copy>(&self, name: &'static str, choices: Choices<T>) -> Result<T, ConfigError> {
         let text = self.text(name);
-        choices
-            .iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, value)| *value)
-            .ok_or_else(|| {
-                let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-                self.invalid(name, &format!("one of {}", words.join(", ")))
-            })
+        choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            self.invalid(name, &format!("one of {}", words.join(", ")))
+        })
     }
 
     fn addresses(&self, name: &'static str) -> Result<Vec<SocketAddr>, ConfigError> {
         let mut addresses = Vec::new();
         for text in self.layers.get(name).texts {
             // `:9091`, as Go programs write it, is every address.
-            let full = if text.starts_with(':') {
-                format!("0.0.0.0{text}")
-            } else {
-                text
-            };
-            let resolved = full
-                .to_socket_addrs()
-                .map_err(|_| self.invalid(name, "an address and port such as 127.0.0.1:9091"))?;
+            let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text };
+            let resolved =
+                full.to_socket_addrs().map_err(|_| self.invalid(name, "an address and port such as 127.0.0.1:9091"))?;
             addresses.extend(resolved);
         }
         addresses.dedup();
-        if addresses.is_empty() {
-            Err(self.invalid(name, "at least one address"))
-        } else {
-            Ok(addresses)
-        }
+        if addresses.is_empty() { Err(self.invalid(name, "at least one address")) } else { Ok(addresses) }
     }
 }
 
 /// `1000`, `64KiB`, `16MiB`, `1GiB`, `10B`; at least 1.
 fn parse_bytes(text: &str) -> Option<usize> {
-    let digits = text
-        .find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let unit = match text[digits..].trim() {
         "" | "B" => 1,
         "KiB" => 1 << 10,

@@ -78,13 +78,7 @@ impl CoordinatorHandle {
             metrics,
             mailbox_capacity: concurrent,
         });
-        (
-            Self {
-                address,
-                arbiter: arbiter.handle(),
-            },
-            arbiter,
-        )
+        (Self { address, arbiter: arbiter.handle() }, arbiter)
     }
 
     /// Begins a scrape. Returns whether there is a coordinator to do it.

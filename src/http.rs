@@ -26,21 +26,9 @@ pub fn configure(service: &mut ServiceConfig) {
     }
     service
         .service(web::resource("/").get(index).default_service(only("GET")))
-        .service(
-            web::resource("/-/healthy")
-                .get(scrape::healthy)
-                .default_service(only("GET")),
-        )
-        .service(
-            web::resource("/-/ready")
-                .get(scrape::ready)
-                .default_service(only("GET")),
-        )
-        .service(
-            web::resource("/-/metrics")
-                .get(scrape::own_metrics)
-                .default_service(only("GET")),
-        )
+        .service(web::resource("/-/healthy").get(scrape::healthy).default_service(only("GET")))
+        .service(web::resource("/-/ready").get(scrape::ready).default_service(only("GET")))
+        .service(web::resource("/-/metrics").get(scrape::own_metrics).default_service(only("GET")))
         .default_service(web::to(not_found));
 }
 
@@ -57,37 +45,25 @@ fn metrics_resource(path: &str, is_page: bool) -> actix_web::Resource {
 /// The answer to a method that a known path does not have.
 fn only(methods: &'static str) -> actix_web::Route {
     web::to(move || async move {
-        let mut response = text(
-            HttpResponse::MethodNotAllowed(),
-            format!("expected the method {methods}"),
-        );
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static(methods));
+        let mut response = text(HttpResponse::MethodNotAllowed(), format!("expected the method {methods}"));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
         response
     })
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
-    text(
-        HttpResponse::NotFound(),
-        format!("expected a known path such as /metrics, got {}", request.path()),
-    )
+    text(HttpResponse::NotFound(), format!("expected a known path such as /metrics, got {}", request.path()))
 }
 
 async fn index() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
-        .body(include_str!("http/index.html"))
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(include_str!("http/index.html"))
 }
 
 /// CORS headers and the answers to preflights, for browsers that push.
 pub fn cors(origins: &CorsOrigins) -> Cors {
     const PREFLIGHT_SECONDS: usize = 3600;
-    let cors = Cors::default()
-        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
-        .allow_any_header()
-        .max_age(PREFLIGHT_SECONDS);
+    let cors =
+        Cors::default().allowed_methods(["GET", "POST", "PUT", "DELETE"]).allow_any_header().max_age(PREFLIGHT_SECONDS);
     match origins {
         CorsOrigins::Any => cors.allow_any_origin().send_wildcard(),
         CorsOrigins::Listed(origins) => origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin)),

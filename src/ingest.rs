@@ -64,14 +64,7 @@ impl Ingest {
         limits: StoreLimits,
         metrics: IngestMetrics,
     ) -> Self {
-        Self {
-            registry,
-            shards,
-            rules,
-            limits,
-            series: Budget::new(limits.series),
-            metrics,
-        }
+        Self { registry, shards, rules, limits, series: Budget::new(limits.series), metrics }
     }
 
     /// Stored series, and series being admitted.
@@ -90,11 +83,7 @@ impl Ingest {
             match self.hand_over(assembled).await? {
                 Some(acknowledgement) => {
                     self.metrics.samples(samples);
-                    return if acknowledgement.is_applied().await {
-                        Ok(())
-                    } else {
-                        Err(Refusal::Lost)
-                    };
+                    return if acknowledgement.is_applied().await { Ok(()) } else { Err(Refusal::Lost) };
                 }
                 // Another push has changed the register since: what was checked may no longer hold.
                 None => continue,
@@ -114,12 +103,7 @@ impl Ingest {
     async fn hand_over(&self, mut push: Assembled) -> Result<Option<Acknowledgement>, Refusal> {
         let places = self.shards.enter(&push.batches)?;
         let (mut series, shares) = self.permit_series(&mut push).await?;
-        let Assembled {
-            families,
-            generation,
-            batches,
-            ..
-        } = push;
+        let Assembled { families, generation, batches, .. } = push;
         let Some(families) = self.register(families, generation)? else {
             return Ok(None);
         };
@@ -128,9 +112,7 @@ impl Ingest {
         for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
             if let Some(place) = place {
                 let ticket = book.ticket(place, series.split(share));
-                self.shards
-                    .ingest(shard, batch, Arc::clone(&families), ticket)
-                    .map_err(|_| Refusal::Lost)?;
+                self.shards.ingest(shard, batch, Arc::clone(&families), ticket).map_err(|_| Refusal::Lost)?;
             }
         }
         Ok(Some(acknowledgement))
@@ -154,36 +136,22 @@ impl Ingest {
             let got: usize = new.iter().map(|shard| shard[index]).sum();
             if got > 0 && stored + got > self.limits.series_per_family {
                 let what = format!("series of {}", planned.wanted.name());
-                return Err(Refusal::StoreLimit {
-                    what,
-                    limit: self.limits.series_per_family,
-                    got,
-                });
+                return Err(Refusal::StoreLimit { what, limit: self.limits.series_per_family, got });
             }
         }
         let shares: Vec<usize> = new.iter().map(|shard| shard.iter().sum()).collect();
         let got = shares.iter().sum();
-        let too_many = || Refusal::StoreLimit {
-            what: "series".to_owned(),
-            limit: self.series.limit(),
-            got,
-        };
+        let too_many = || Refusal::StoreLimit { what: "series".to_owned(), limit: self.series.limit(), got };
         Ok((self.series.take(got).ok_or_else(too_many)?, shares))
     }
 
     /// The series that are not stored yet, by shard and family.
     async fn count_new(&self, push: &mut Assembled) -> Result<Vec<Vec<usize>>, ShardError> {
-        let ids: Arc<[Option<u32>]> = push
-            .families
-            .iter()
-            .map(|planned| planned.wanted.family().map(|family| family.id))
-            .collect();
+        let ids: Arc<[Option<u32>]> =
+            push.families.iter().map(|planned| planned.wanted.family().map(|family| family.id)).collect();
         let mut new = Vec::with_capacity(push.batches.len());
         for (shard, batch) in push.batches.iter_mut().enumerate() {
-            let (back, counts) = self
-                .shards
-                .count_new(shard, std::mem::take(batch), Arc::clone(&ids))
-                .await?;
+            let (back, counts) = self.shards.count_new(shard, std::mem::take(batch), Arc::clone(&ids)).await?;
             *batch = back;
             new.push(counts);
         }
@@ -192,19 +160,13 @@ impl Ingest {
 
     /// Enters the push's families. From here on the push is accepted.
     fn register(&self, planned: Vec<PlannedFamily>, generation: u64) -> Result<Option<Arc<[BatchFamily]>>, Refusal> {
-        let (wanted, rest): (Vec<Wanted>, Vec<_>) = planned
-            .into_iter()
-            .map(|planned| (planned.wanted, (planned.number_rule, planned.help)))
-            .unzip();
+        let (wanted, rest): (Vec<Wanted>, Vec<_>) =
+            planned.into_iter().map(|planned| (planned.wanted, (planned.number_rule, planned.help))).unzip();
         let families = match self.registry.commit(wanted, generation) {
             Ok(families) => families,
             Err(CommitError::Stale) => return Ok(None),
             Err(CommitError::TooMany { limit, got }) => {
-                return Err(Refusal::StoreLimit {
-                    what: "families".to_owned(),
-                    limit,
-                    got,
-                });
+                return Err(Refusal::StoreLimit { what: "families".to_owned(), limit, got });
             }
         };
         let registered = families.into_iter().zip(rest).map(|(family, (number_rule, help))| {

@@ -97,30 +97,12 @@ fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
     let (shards, mut threads) = ShardSet::start(config.shards, config.queue, Clock::start(), &telemetry);
     let shards = Arc::new(shards);
     let registry = Arc::new(Registry::new(config.max_families));
-    let (coordinator, thread) = CoordinatorHandle::start(
-        Arc::clone(&shards),
-        config.push.gauges,
-        config.http.max_scrapes,
-        telemetry.scrape(),
-    );
+    let (coordinator, thread) =
+        CoordinatorHandle::start(Arc::clone(&shards), config.push.gauges, config.http.max_scrapes, telemetry.scrape());
     threads.push(thread);
-    let ingest = Ingest::new(
-        Arc::clone(&registry),
-        Arc::clone(&shards),
-        config.push,
-        config.store,
-        telemetry.ingest(),
-    );
+    let ingest = Ingest::new(Arc::clone(&registry), Arc::clone(&shards), config.push, config.store, telemetry.ingest());
     let limits = config.push.limits;
-    let parts = StateParts {
-        config: config.http,
-        limits,
-        registry,
-        shards,
-        coordinator,
-        ingest,
-        telemetry,
-    };
+    let parts = StateParts { config: config.http, limits, registry, shards, coordinator, ingest, telemetry };
     Ok((AppState::new(parts), threads))
 }
 
@@ -153,10 +135,7 @@ async fn drain(config: &HttpConfig, state: &AppState, server: &ServerHandle, shu
     tracing::info!("draining: not ready from now on");
     state.start_draining();
     tokio::time::sleep(config.shutdown_delay).await;
-    if tokio::time::timeout(config.shutdown_timeout, server.stop(true))
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(config.shutdown_timeout, server.stop(true)).await.is_err() {
         tracing::warn!("some requests did not finish in time and were cut");
     }
 }

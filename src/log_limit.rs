@@ -26,9 +26,7 @@ impl LogLimit {
 
     fn admit_at(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_new_second = state
-            .second
-            .is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1));
+        let is_new_second = state.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1));
         if is_new_second {
             (state.second, state.in_second) = (Some(now), 0);
         }

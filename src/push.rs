@@ -57,11 +57,7 @@ pub enum PushError {
 
 /// `line L: expected E, got G`.
 fn fault(line: u32, expected: impl Into<String>, got: impl Into<String>) -> DecodeError {
-    DecodeError {
-        line,
-        expected: expected.into(),
-        got: Excerpt::words(got),
-    }
+    DecodeError { line, expected: expected.into(), got: Excerpt::words(got) }
 }
 
 /// A push ready to be sent to the shards.
@@ -120,12 +116,7 @@ impl Assembler {
         router: &Router,
     ) -> Result<Assembled, PushError> {
         self.plan.resolve(body, decoded, rules.summaries, register, router)?;
-        let context = series::Context {
-            body,
-            group,
-            limits: &rules.limits,
-            router,
-        };
+        let context = series::Context { body, group, limits: &rules.limits, router };
         let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
         let families = self.plan.take_families(rules);
         Ok(Assembled {

@@ -101,18 +101,13 @@ impl View<'_> {
 impl Registry {
     /// An empty register that takes up to `max_families`.
     pub fn new(max_families: usize) -> Self {
-        Self {
-            state: RwLock::default(),
-            max_families,
-        }
+        Self { state: RwLock::default(), max_families }
     }
 
     /// Looks at the register. Do not await while holding the view.
     pub fn view(&self) -> View<'_> {
         // A panic elsewhere cannot leave the state half changed: see `commit`.
-        View {
-            state: self.state.read().unwrap_or_else(PoisonError::into_inner),
-        }
+        View { state: self.state.read().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// Enters what a push wants, all or nothing. `generation` is that of the view on which the push was planned, and the
@@ -122,19 +117,13 @@ impl Registry {
         if let Some(families) = known {
             return Ok(families);
         }
-        let new = wanted
-            .iter()
-            .filter(|wanted| matches!(wanted, Wanted::New { .. }))
-            .count();
+        let new = wanted.iter().filter(|wanted| matches!(wanted, Wanted::New { .. })).count();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if state.generation != generation {
             return Err(CommitError::Stale);
         }
         if state.families.len() + new > self.max_families && new > 0 {
-            return Err(CommitError::TooMany {
-                limit: self.max_families,
-                got: new,
-            });
+            return Err(CommitError::TooMany { limit: self.max_families, got: new });
         }
         state.generation += 1;
         Ok(wanted.into_iter().map(|wanted| state.enter(wanted)).collect())
@@ -167,13 +156,7 @@ impl State {
             Wanted::New { name, kind } => {
                 let family = Arc::new(Family::new(self.families.len() as u32, &name, kind));
                 for (sample_name, role) in claimed_names(&family.exposed_name, kind) {
-                    self.claims.insert(
-                        sample_name.into(),
-                        Claim {
-                            family: Arc::clone(&family),
-                            role,
-                        },
-                    );
+                    self.claims.insert(sample_name.into(), Claim { family: Arc::clone(&family), role });
                 }
                 self.families.insert(family.exposed_name.clone(), Arc::clone(&family));
                 family
@@ -185,10 +168,7 @@ impl State {
 /// The sample names that a family of this kind takes, its own name among them.
 pub fn claimed_names(name: &str, kind: MetricKind) -> impl Iterator<Item = (String, Option<SampleRole>)> {
     let bare = (kind == MetricKind::Histogram).then(|| (name.to_owned(), None));
-    let samples = kind
-        .samples()
-        .iter()
-        .map(move |(suffix, role)| (format!("{name}{suffix}"), Some(*role)));
+    let samples = kind.samples().iter().map(move |(suffix, role)| (format!("{name}{suffix}"), Some(*role)));
     bare.into_iter().chain(samples)
 }
 
@@ -197,10 +177,7 @@ mod tests {
     use super::*;
 
     fn new(name: &str, kind: MetricKind) -> Vec<Wanted> {
-        vec![Wanted::New {
-            name: name.to_owned(),
-            kind,
-        }]
+        vec![Wanted::New { name: name.to_owned(), kind }]
     }
 
     #[test]
@@ -220,10 +197,7 @@ mod tests {
     fn names_that_escaping_would_make_one_meet() {
         let registry = Registry::new(10);
         registry.commit(new("a.b", MetricKind::Gauge), 0).expect("room");
-        assert_eq!(
-            registry.view().claim("a_b").map(|claim| &*claim.family.name),
-            Some("a.b")
-        );
+        assert_eq!(registry.view().claim("a_b").map(|claim| &*claim.family.name), Some("a.b"));
     }
 
     #[test]
@@ -231,27 +205,19 @@ mod tests {
         let registry = Registry::new(10);
         let generation = registry.view().generation();
         registry.commit(new("a", MetricKind::Gauge), generation).expect("room");
-        assert_eq!(
-            registry.commit(new("b", MetricKind::Gauge), generation).err(),
-            Some(CommitError::Stale)
-        );
+        assert_eq!(registry.commit(new("b", MetricKind::Gauge), generation).err(), Some(CommitError::Stale));
         assert_eq!(registry.len(), 1);
     }
 
     #[test]
     fn families_are_limited() {
         let registry = Registry::new(1);
-        let family = registry
-            .commit(new("a", MetricKind::Untyped), 0)
-            .expect("room")
-            .remove(0);
+        let family = registry.commit(new("a", MetricKind::Untyped), 0).expect("room").remove(0);
         assert_eq!(
             registry.commit(new("b", MetricKind::Gauge), 1).err(),
             Some(CommitError::TooMany { limit: 1, got: 1 })
         );
-        let settled = registry
-            .commit(vec![Wanted::Settled(family, MetricKind::Gauge)], 1)
-            .expect("no new family");
+        let settled = registry.commit(vec![Wanted::Settled(family, MetricKind::Gauge)], 1).expect("no new family");
         assert_eq!(settled[0].kind(), MetricKind::Gauge);
     }
 
@@ -259,15 +225,9 @@ mod tests {
     fn the_page_order_is_by_name() {
         let registry = Registry::new(10);
         for (generation, name) in ["b", "a", "B"].into_iter().enumerate() {
-            registry
-                .commit(new(name, MetricKind::Gauge), generation as u64)
-                .expect("room");
+            registry.commit(new(name, MetricKind::Gauge), generation as u64).expect("room");
         }
-        let names: Vec<String> = registry
-            .families()
-            .iter()
-            .map(|family| family.name.to_string())
-            .collect();
+        let names: Vec<String> = registry.families().iter().map(|family| family.name.to_string()).collect();
         assert_eq!(names, ["B", "a", "b"]);
     }
 }

@@ -57,12 +57,7 @@ pub struct Shard {
 impl Shard {
     /// An empty shard. `mailbox_capacity` is beyond what the shard's gate lets through.
     pub fn new(clock: Clock, metrics: ShardMetrics, mailbox_capacity: usize) -> Self {
-        Self {
-            table: Table::default(),
-            clock,
-            metrics,
-            mailbox_capacity,
-        }
+        Self { table: Table::default(), clock, metrics, mailbox_capacity }
     }
 }
 
@@ -77,15 +72,7 @@ impl Actor for Shard {
 impl Handler<Ingest> for Shard {
     type Result = ();
 
-    fn handle(
-        &mut self,
-        Ingest {
-            batch,
-            families,
-            ticket,
-        }: Ingest,
-        _: &mut Self::Context,
-    ) {
+    fn handle(&mut self, Ingest { batch, families, ticket }: Ingest, _: &mut Self::Context) {
         let start = Instant::now();
         let created = self.table.apply(batch, &families, self.clock.now());
         self.metrics.merged(start.elapsed(), self.table.len());
@@ -96,15 +83,7 @@ impl Handler<Ingest> for Shard {
 impl Handler<CountNew> for Shard {
     type Result = ();
 
-    fn handle(
-        &mut self,
-        CountNew {
-            batch,
-            family_ids,
-            reply,
-        }: CountNew,
-        _: &mut Self::Context,
-    ) {
+    fn handle(&mut self, CountNew { batch, family_ids, reply }: CountNew, _: &mut Self::Context) {
         let new = self.table.count_new(&batch, &family_ids);
         // The push may have been given up meanwhile.
         let _ = reply.send((batch, new));

@@ -11,9 +11,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use metrics_process::Collector;
 
 /// Bounds of the durations, in seconds: a merge takes microseconds, a scrape of everything seconds.
-const SECONDS: &[f64] = &[
-    1e-6, 1e-5, 1e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0,
-];
+const SECONDS: &[f64] = &[1e-6, 1e-5, 1e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0];
 
 /// The recorder and what is observed when the page is read.
 pub struct Telemetry {
@@ -72,11 +70,7 @@ impl Telemetry {
             process.describe();
             gauge!("catchment_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
-        Ok(Self {
-            recorder: Arc::new(recorder),
-            handle,
-            process,
-        })
+        Ok(Self { recorder: Arc::new(recorder), handle, process })
     }
 
     /// Metrics of one shard.
@@ -148,36 +142,18 @@ fn describe() {
     describe_counter!("catchment_pushes_total", "pushes by outcome and reason");
     describe_counter!("catchment_pushed_bytes_total", "bytes of push bodies read");
     describe_counter!("catchment_samples_total", "samples of accepted pushes");
-    describe_counter!(
-        "catchment_ignored_timestamps_total",
-        "samples whose timestamp was ignored"
-    );
-    describe_counter!(
-        "catchment_discarded_samples_total",
-        "samples of summaries that were discarded"
-    );
-    describe_counter!(
-        "catchment_help_changes_total",
-        "pushed help texts that differ from the family's first"
-    );
+    describe_counter!("catchment_ignored_timestamps_total", "samples whose timestamp was ignored");
+    describe_counter!("catchment_discarded_samples_total", "samples of summaries that were discarded");
+    describe_counter!("catchment_help_changes_total", "pushed help texts that differ from the family's first");
     describe_counter!("catchment_scrapes_total", "scrapes by outcome");
     describe_counter!("catchment_scraped_series_total", "series shown by complete scrapes");
-    describe_histogram!(
-        "catchment_scrape_duration_seconds",
-        "time from a scrape's start to its last byte handed on"
-    );
-    describe_histogram!(
-        "catchment_merge_duration_seconds",
-        "time a shard takes to merge one batch"
-    );
+    describe_histogram!("catchment_scrape_duration_seconds", "time from a scrape's start to its last byte handed on");
+    describe_histogram!("catchment_merge_duration_seconds", "time a shard takes to merge one batch");
     describe_gauge!("catchment_families", "families known");
     describe_gauge!("catchment_series", "series stored, and series being admitted");
     describe_gauge!("catchment_shard_series", "series stored by a shard");
     describe_gauge!("catchment_shard_queue_batches", "batches on their way to a shard");
-    describe_gauge!(
-        "catchment_shard_queue_bytes",
-        "bytes of batches on their way to a shard"
-    );
+    describe_gauge!("catchment_shard_queue_bytes", "bytes of batches on their way to a shard");
     describe_gauge!("catchment_inflight_bytes", "bytes of push bodies being read or decoded");
     describe_gauge!("catchment_concurrent_scrapes", "scrapes being streamed");
 }

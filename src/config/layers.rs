@@ -54,12 +54,7 @@ pub enum ConfigError {
     Unknown { name: String, origin: Origin },
     /// A value that the setting does not take.
     #[error("setting {name} ({origin}): expected {expected}, got {got:?}")]
-    Invalid {
-        name: String,
-        origin: Origin,
-        expected: String,
-        got: String,
-    },
+    Invalid { name: String, origin: Origin, expected: String, got: String },
 }
 
 /// All settings as text, each known with its origin.
@@ -90,18 +85,12 @@ impl Layers {
         }
         given.extend(environment);
         given.extend(SETTINGS.iter().filter_map(|setting| read_flag(&matches, setting)));
-        Ok(Self {
-            given,
-            is_print_only: matches.get_flag("print-config"),
-        })
+        Ok(Self { given, is_print_only: matches.get_flag("print-config") })
     }
 
     /// A setting of the table.
     pub fn get(&self, name: &'static str) -> Given {
-        self.given.get(name).cloned().unwrap_or(Given {
-            texts: Vec::new(),
-            origin: Origin::Default,
-        })
+        self.given.get(name).cloned().unwrap_or(Given { texts: Vec::new(), origin: Origin::Default })
     }
 
     /// Every setting and where it came from, as a configuration file.
@@ -110,16 +99,9 @@ impl Layers {
             .iter()
             .map(|setting| {
                 let given = self.get(setting.name);
-                let texts: Vec<String> = given
-                    .texts
-                    .iter()
-                    .map(|text| toml::Value::from(text.as_str()).to_string())
-                    .collect();
-                let value = if setting.is_list {
-                    format!("[{}]", texts.join(", "))
-                } else {
-                    texts.concat()
-                };
+                let texts: Vec<String> =
+                    given.texts.iter().map(|text| toml::Value::from(text.as_str()).to_string()).collect();
+                let value = if setting.is_list { format!("[{}]", texts.join(", ")) } else { texts.concat() };
                 if value.is_empty() {
                     format!("# {} is decided by the machine\n", setting.name)
                 } else {
@@ -131,18 +113,8 @@ impl Layers {
 }
 
 fn default_of(setting: &Setting) -> (&'static str, Given) {
-    let texts = if setting.default.is_empty() {
-        Vec::new()
-    } else {
-        vec![setting.default.to_owned()]
-    };
-    (
-        setting.name,
-        Given {
-            texts,
-            origin: Origin::Default,
-        },
-    )
+    let texts = if setting.default.is_empty() { Vec::new() } else { vec![setting.default.to_owned()] };
+    (setting.name, Given { texts, origin: Origin::Default })
 }
 
 fn command() -> Command {
@@ -151,16 +123,8 @@ fn command() -> Command {
             "" => setting.help.to_owned(),
             default => format!("{} [default: {default}]", setting.help),
         };
-        let action = if setting.is_list {
-            ArgAction::Append
-        } else {
-            ArgAction::Set
-        };
-        Arg::new(setting.name)
-            .long(setting.name)
-            .value_name(setting.value)
-            .help(help)
-            .action(action)
+        let action = if setting.is_list { ArgAction::Append } else { ArgAction::Set };
+        Arg::new(setting.name).long(setting.name).value_name(setting.value).help(help).action(action)
     };
     Command::new("catchment")
         .version(env!("CARGO_PKG_VERSION"))
@@ -178,13 +142,7 @@ fn command() -> Command {
 
 fn read_flag(matches: &ArgMatches, setting: &Setting) -> Option<(&'static str, Given)> {
     let texts: Vec<String> = matches.get_many::<String>(setting.name)?.cloned().collect();
-    Some((
-        setting.name,
-        Given {
-            texts,
-            origin: Origin::Flag,
-        },
-    ))
+    Some((setting.name, Given { texts, origin: Origin::Flag }))
 }
 
 type Named = Vec<(&'static str, Given)>;
@@ -203,35 +161,22 @@ fn read_environment(
             file = Some(text);
             continue;
         }
-        let unknown = || ConfigError::Unknown {
-            name: variable.clone(),
-            origin: Origin::Environment,
-        };
+        let unknown = || ConfigError::Unknown { name: variable.clone(), origin: Origin::Environment };
         let setting = setting(&name).ok_or_else(unknown)?;
         let texts = match setting.is_list {
             true => text.split(',').map(|item| item.trim().to_owned()).collect(),
             false => vec![text],
         };
-        named.push((
-            setting.name,
-            Given {
-                texts,
-                origin: Origin::Environment,
-            },
-        ));
+        named.push((setting.name, Given { texts, origin: Origin::Environment }));
     }
     Ok((named, file))
 }
 
 fn read_file(path: &str) -> Result<Named, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let table: toml::Table = text.parse().map_err(|source| ConfigError::NotToml {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let table: toml::Table =
+        text.parse().map_err(|source| ConfigError::NotToml { path: path.to_owned(), source: Box::new(source) })?;
     let origin = Origin::File(path.to_owned());
     let mut named = Vec::new();
     for (name, value) in table {
@@ -242,13 +187,7 @@ fn read_file(path: &str) -> Result<Named, ConfigError> {
             toml::Value::Array(items) if setting.is_list => items.into_iter().map(text_of).collect(),
             other => vec![text_of(other)],
         };
-        named.push((
-            setting.name,
-            Given {
-                texts,
-                origin: origin.clone(),
-            },
-        ));
+        named.push((setting.name, Given { texts, origin: origin.clone() }));
     }
     Ok(named)
 }

@@ -14,60 +14,21 @@ pub struct Setting {
 }
 
 const fn one(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting {
-        name,
-        value,
-        default,
-        help,
-        is_list: false,
-    }
+    Setting { name, value, default, help, is_list: false }
 }
 
 /// All settings, in the order of the help.
 pub const SETTINGS: &[Setting] = &[
-    Setting {
-        is_list: true,
-        ..one("listen", "ADDRESS", "0.0.0.0:9091", "Address and port to listen on")
-    },
-    one(
-        "shards",
-        "COUNT",
-        "",
-        "Shard actors that hold the series [default: one per core]",
-    ),
-    one(
-        "workers",
-        "COUNT",
-        "",
-        "Threads that serve HTTP [default: one per core]",
-    ),
-    one(
-        "gauges",
-        "POLICY",
-        "last",
-        "What a gauge shows when several pushes set it: last, sum, min, max or mean",
-    ),
+    Setting { is_list: true, ..one("listen", "ADDRESS", "0.0.0.0:9091", "Address and port to listen on") },
+    one("shards", "COUNT", "", "Shard actors that hold the series [default: one per core]"),
+    one("workers", "COUNT", "", "Threads that serve HTTP [default: one per core]"),
+    one("gauges", "POLICY", "last", "What a gauge shows when several pushes set it: last, sum, min, max or mean"),
     one("gauge-window", "DURATION", "5m", "How long min, max and mean look back"),
-    one(
-        "summaries",
-        "POLICY",
-        "sum-count",
-        "What becomes of summaries: sum-count (quantiles are dropped) or discard",
-    ),
-    one(
-        "path-labels",
-        "POLICY",
-        "add",
-        "Whether labels in the push's path are put on its series: add or ignore",
-    ),
+    one("summaries", "POLICY", "sum-count", "What becomes of summaries: sum-count (quantiles are dropped) or discard"),
+    one("path-labels", "POLICY", "add", "Whether labels in the push's path are put on its series: add or ignore"),
     Setting {
         is_list: true,
-        ..one(
-            "cors-origin",
-            "ORIGIN",
-            "*",
-            "Origin whose pages may push; * for any, none for no CORS",
-        )
+        ..one("cors-origin", "ORIGIN", "*", "Origin whose pages may push; * for any, none for no CORS")
     },
     one("max-body", "BYTES", "16MiB", "Largest push"),
     one("max-line", "BYTES", "64KiB", "Longest line of a push"),
@@ -75,69 +36,19 @@ pub const SETTINGS: &[Setting] = &[
     one("max-name-length", "BYTES", "256", "Longest metric or label name"),
     one("max-value-length", "BYTES", "4KiB", "Longest label value"),
     one("max-families", "COUNT", "100000", "Families stored"),
-    one(
-        "max-series",
-        "COUNT",
-        "10000000",
-        "Series stored; known ones go on being updated",
-    ),
-    one(
-        "max-series-per-family",
-        "COUNT",
-        "10000000",
-        "Series stored of one family",
-    ),
-    one(
-        "max-inflight",
-        "BYTES",
-        "256MiB",
-        "Bodies being read and decoded at once; beyond it pushes get 503",
-    ),
-    one(
-        "max-queued",
-        "BYTES",
-        "64MiB",
-        "Decoded pushes on their way to one shard; beyond it pushes get 503",
-    ),
+    one("max-series", "COUNT", "10000000", "Series stored; known ones go on being updated"),
+    one("max-series-per-family", "COUNT", "10000000", "Series stored of one family"),
+    one("max-inflight", "BYTES", "256MiB", "Bodies being read and decoded at once; beyond it pushes get 503"),
+    one("max-queued", "BYTES", "64MiB", "Decoded pushes on their way to one shard; beyond it pushes get 503"),
     one("max-queued-pushes", "COUNT", "65536", "The same, counted in pushes"),
-    one(
-        "max-connections",
-        "COUNT",
-        "25000",
-        "Connections open at once, for each worker",
-    ),
-    one(
-        "max-scrapes",
-        "COUNT",
-        "16",
-        "Scrapes streamed at once; beyond it scrapes get 503",
-    ),
-    one(
-        "header-timeout",
-        "DURATION",
-        "10s",
-        "Time for a request's head to arrive",
-    ),
+    one("max-connections", "COUNT", "25000", "Connections open at once, for each worker"),
+    one("max-scrapes", "COUNT", "16", "Scrapes streamed at once; beyond it scrapes get 503"),
+    one("header-timeout", "DURATION", "10s", "Time for a request's head to arrive"),
     one("body-timeout", "DURATION", "30s", "Time for a push's body to arrive"),
-    one(
-        "scrape-stall-timeout",
-        "DURATION",
-        "30s",
-        "How long a scraper may read nothing before it is cut off",
-    ),
+    one("scrape-stall-timeout", "DURATION", "30s", "How long a scraper may read nothing before it is cut off"),
     one("keep-alive", "DURATION", "75s", "How long an idle connection is kept"),
-    one(
-        "shutdown-delay",
-        "DURATION",
-        "1s",
-        "Time between failing readiness and closing the listeners at the end",
-    ),
-    one(
-        "shutdown-timeout",
-        "DURATION",
-        "30s",
-        "Time for accepted pushes and running scrapes to finish at the end",
-    ),
+    one("shutdown-delay", "DURATION", "1s", "Time between failing readiness and closing the listeners at the end"),
+    one("shutdown-timeout", "DURATION", "30s", "Time for accepted pushes and running scrapes to finish at the end"),
     one("log-level", "LEVEL", "info", "error, warn, info, debug or trace"),
 ];
 

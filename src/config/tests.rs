@@ -7,9 +7,7 @@ use std::io::Write;
 
 fn collect(flags: &[&str], environment: &[(&str, &str)]) -> Result<(Layers, Config), String> {
     let arguments = ["catchment"].iter().chain(flags).map(OsString::from);
-    let environment = environment
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let layers = Layers::collect(arguments, environment).map_err(|error| error.to_string())?;
     let config = Config::from_layers(&layers).map_err(|error| error.to_string())?;
     Ok((layers, config))
@@ -30,13 +28,7 @@ fn the_defaults_are_valid() {
     let (_, config) = collect(&[], &[("PATH", "/bin")]).expect("valid");
     assert_eq!(config.listen, ["0.0.0.0:9091".parse().expect("an address")]);
     assert_eq!(config.http.max_body, 16 << 20);
-    assert_eq!(
-        config.push.gauges,
-        GaugeRule {
-            policy: GaugePolicy::Last,
-            window: 300_000
-        }
-    );
+    assert_eq!(config.push.gauges, GaugeRule { policy: GaugePolicy::Last, window: 300_000 });
     assert_eq!(config.http.cors, CorsOrigins::Any);
 }
 
@@ -62,24 +54,11 @@ fn flags_win_over_environment_over_file_over_defaults() {
 
 #[test]
 fn what_is_printed_can_be_read_again() {
-    let (layers, _) = collect(
-        &[
-            "--listen",
-            ":1",
-            "--cors-origin",
-            "http://a",
-            "--cors-origin",
-            "http://b",
-        ],
-        &[],
-    )
-    .expect("valid");
+    let (layers, _) =
+        collect(&["--listen", ":1", "--cors-origin", "http://a", "--cors-origin", "http://b"], &[]).expect("valid");
     let file = file(&layers.print());
     let (_, config) = collect(&[], &[("CATCHMENT_CONFIG", path(&file))]).expect("valid");
-    assert_eq!(
-        config.http.cors,
-        CorsOrigins::Listed(vec!["http://a".into(), "http://b".into()])
-    );
+    assert_eq!(config.http.cors, CorsOrigins::Listed(vec!["http://a".into(), "http://b".into()]));
 }
 
 #[test]
@@ -92,21 +71,9 @@ fn wrong_settings_are_refused_by_name() {
             &[],
             "setting gauges (flag): expected one of last, sum, min, max, mean, got \"first\"",
         ),
-        (
-            &["--shards", "0"],
-            &[],
-            "setting shards (flag): expected a whole number above 0, got \"0\"",
-        ),
-        (
-            &["--shards", "5000"],
-            &[],
-            "setting shards (flag): expected at most 1024, got \"5000\"",
-        ),
-        (
-            &["--max-body", "3GiB"],
-            &[],
-            "setting max-body (flag): expected at most 2GiB, got \"3GiB\"",
-        ),
+        (&["--shards", "0"], &[], "setting shards (flag): expected a whole number above 0, got \"0\""),
+        (&["--shards", "5000"], &[], "setting shards (flag): expected at most 1024, got \"5000\""),
+        (&["--max-body", "3GiB"], &[], "setting max-body (flag): expected at most 2GiB, got \"3GiB\""),
         (
             &["--listen", "nowhere"],
             &[],
@@ -122,22 +89,10 @@ fn wrong_settings_are_refused_by_name() {
             &[("CATCHMENT_MAX_LINE", "1KB")],
             "setting max-line (environment): expected a number of bytes such as 1000, 64KiB or 16MiB, got \"1KB\"",
         ),
-        (
-            &[],
-            &[("CATCHMENT_GAUGE", "sum")],
-            "environment: expected a known setting, got \"CATCHMENT_GAUGE\"",
-        ),
-        (
-            &["--config", path(&file)],
-            &[],
-            "expected a known setting, got \"max-bodies\"",
-        ),
+        (&[], &[("CATCHMENT_GAUGE", "sum")], "environment: expected a known setting, got \"CATCHMENT_GAUGE\""),
+        (&["--config", path(&file)], &[], "expected a known setting, got \"max-bodies\""),
         (&["--config", path(&not_toml)], &[], "TOML parse error"),
-        (
-            &["--config", "/nowhere/at/all"],
-            &[],
-            "configuration file /nowhere/at/all: ",
-        ),
+        (&["--config", "/nowhere/at/all"], &[], "configuration file /nowhere/at/all: "),
         (&["--max-bodies", "1"], &[], "--max-bodies"),
     ];
     for (flags, environment, expected) in cases {

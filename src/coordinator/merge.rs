@@ -36,12 +36,8 @@ async fn merge_pieces(
 ) -> Result<u64, StreamError> {
     let mut pieces = Vec::with_capacity(shards.router().shards());
     for shard in 0..shards.router().shards() {
-        let request = PageRequest {
-            families: Arc::clone(&families),
-            cursor: Cursor::default(),
-            bytes: CHUNK_BYTES,
-            gauges,
-        };
+        let request =
+            PageRequest { families: Arc::clone(&families), cursor: Cursor::default(), bytes: CHUNK_BYTES, gauges };
         pieces.push(Piece::begin(shards, shard, request)?);
     }
     for piece in &mut pieces {
@@ -49,10 +45,8 @@ async fn merge_pieces(
     }
     let mut current_family = None;
     let mut series = 0;
-    while let Some(piece) = pieces
-        .iter_mut()
-        .filter(|piece| piece.head().is_some())
-        .min_by(|a, b| a.head().cmp(&b.head()))
+    while let Some(piece) =
+        pieces.iter_mut().filter(|piece| piece.head().is_some()).min_by(|a, b| a.head().cmp(&b.head()))
     {
         let Some((family, _)) = piece.head() else { break };
         if current_family != Some(family) {
@@ -86,25 +80,13 @@ struct Piece<'s> {
 impl<'s> Piece<'s> {
     fn begin(shards: &'s ShardSet, shard: usize, request: PageRequest) -> Result<Self, StreamError> {
         let page = Page::default();
-        let mut piece = Self {
-            shards,
-            shard,
-            request,
-            ahead: None,
-            page,
-            index: 0,
-            key_start: 0,
-            text_start: 0,
-        };
+        let mut piece = Self { shards, shard, request, ahead: None, page, index: 0, key_start: 0, text_start: 0 };
         piece.ask()?;
         Ok(piece)
     }
 
     fn ask(&mut self) -> Result<(), StreamError> {
-        let answer = self
-            .shards
-            .page(self.shard, self.request.clone())
-            .map_err(|_| StreamError::ShardDown)?;
+        let answer = self.shards.page(self.shard, self.request.clone()).map_err(|_| StreamError::ShardDown)?;
         self.ahead = Some(answer);
         Ok(())
     }
@@ -128,22 +110,12 @@ impl<'s> Piece<'s> {
     /// Family and key of the next series; `None` at the end of the page.
     fn head(&self) -> Option<(u32, &str)> {
         let series = self.page.series.get(self.index)?;
-        Some((
-            series.family,
-            self.page
-                .keys
-                .get(self.key_start..series.key_end as usize)
-                .unwrap_or_default(),
-        ))
+        Some((series.family, self.page.keys.get(self.key_start..series.key_end as usize).unwrap_or_default()))
     }
 
     /// The lines of the next series.
     fn text(&self) -> &[u8] {
-        let end = self
-            .page
-            .series
-            .get(self.index)
-            .map_or(self.text_start, |series| series.text_end as usize);
+        let end = self.page.series.get(self.index).map_or(self.text_start, |series| series.text_end as usize);
         self.page.text.get(self.text_start..end).unwrap_or_default()
     }
 

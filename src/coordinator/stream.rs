@@ -42,14 +42,7 @@ impl ChunkSink {
     /// A sink and what it fills.
     pub fn new(patience: Duration) -> (Self, ChunkReceiver) {
         let (sender, receiver) = mpsc::channel(CHUNKS);
-        (
-            Self {
-                sender,
-                chunk: Vec::new(),
-                patience,
-            },
-            receiver,
-        )
+        (Self { sender, chunk: Vec::new(), patience }, receiver)
     }
 
     /// The chunk being filled; call [`Self::flush_full`] between two appends.
@@ -59,20 +52,12 @@ impl ChunkSink {
 
     /// Sends the chunk on if it is full. Waits for the reader.
     pub async fn flush_full(&mut self) -> Result<(), StreamError> {
-        if self.chunk.len() < CHUNK_BYTES {
-            Ok(())
-        } else {
-            self.flush().await
-        }
+        if self.chunk.len() < CHUNK_BYTES { Ok(()) } else { self.flush().await }
     }
 
     /// Sends the last chunk.
     pub async fn finish(mut self) -> Result<(), StreamError> {
-        if self.chunk.is_empty() {
-            Ok(())
-        } else {
-            self.flush().await
-        }
+        if self.chunk.is_empty() { Ok(()) } else { self.flush().await }
     }
 
     /// Cuts the response.

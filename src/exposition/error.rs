@@ -17,12 +17,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            line_length: 64 * 1024,
-            labels: 64,
-            name_length: 256,
-            value_length: 4096,
-        }
+        Self { line_length: 64 * 1024, labels: 64, name_length: 256, value_length: 4096 }
     }
 }
 

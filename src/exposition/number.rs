@@ -1,48 +1,53 @@
 //! Numbers as the exposition formats write them: reading and shortest printing of floats.
 //! No sample, label or family is known here.
 
-/// Reads a float as the reference reader does (`strconv.ParseFloat` less hexadecimal and `_`).
-///
-/// Accepts a sign, digits with an optional point and exponent, and in any case of letters `inf`, `infinity` (signed or
-/// not) and `nan` (unsigned). `None` for anything else, and for finite text that overflows, such as `1e400`.
+/// Reads a number that is all of `text`; see [`read_float`].
 pub fn parse_float(text: &[u8]) -> Option<f64> {
-    if let Some(whole) = parse_short_integer(text) {
-        return Some(whole);
+    read_float(text).filter(|(_, length)| *length == text.len()).map(|(value, _)| value)
+}
+
+/// Reads the number that `text` begins with, up to a blank, a control character or the end, and returns its length too.
+///
+/// As the reference reader (`strconv.ParseFloat` less hexadecimal and `_`) it accepts a sign, digits with an optional point
+/// and exponent, and in any case of letters `inf`, `infinity` (signed or not) and `nan` (unsigned). `None` for anything
+/// else, and for finite text that overflows, such as `1e400`.
+#[inline]
+pub fn read_float(text: &[u8]) -> Option<(f64, usize)> {
+    // Most pushed values are small whole numbers: up to 15 digits are exact in a float and need no general parser.
+    let mut whole = 0u64;
+    for (at, &byte) in text.iter().take(16).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            if at > 0 && byte <= b' ' {
+                return Some((whole as f64, at));
+            }
+            break;
+        }
+        whole = whole * 10 + u64::from(digit);
     }
+    read_any_float(text)
+}
+
+fn read_any_float(text: &[u8]) -> Option<(f64, usize)> {
+    let length = text.iter().position(|byte| *byte <= b' ').unwrap_or(text.len());
+    let text = &text[..length];
     let unsigned = match text {
         [b'+' | b'-', rest @ ..] => rest,
         _ => text,
     };
-    match unsigned.first()? {
-        b'0'..=b'9' | b'.' => {
-            let value: f64 = fast_float2::parse(text).ok()?;
-            value.is_finite().then_some(value)
+    let value = match unsigned.first()? {
+        b'0'..=b'9' | b'.' => fast_float2::parse::<f64, _>(text).ok().filter(|value| value.is_finite())?,
+        b'i' | b'I' if is_word(unsigned, b"inf") || is_word(unsigned, b"infinity") => {
+            if text[0] == b'-' {
+                f64::NEG_INFINITY
+            } else {
+                f64::INFINITY
+            }
         }
-        b'i' | b'I' if is_word(unsigned, b"inf") || is_word(unsigned, b"infinity") => Some(if text[0] == b'-' {
-            f64::NEG_INFINITY
-        } else {
-            f64::INFINITY
-        }),
-        b'n' | b'N' if is_word(text, b"nan") => Some(f64::NAN),
-        _ => None,
-    }
-}
-
-/// Most pushed values are small whole numbers: up to 15 digits are exact in a float and need no general parser.
-#[inline]
-fn parse_short_integer(text: &[u8]) -> Option<f64> {
-    if text.is_empty() || text.len() > 15 {
-        return None;
-    }
-    let mut value = 0u64;
-    for &byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
-    }
-    Some(value as f64)
+        b'n' | b'N' if is_word(text, b"nan") => f64::NAN,
+        _ => return None,
+    };
+    Some((value, length))
 }
 
 fn is_word(text: &[u8], word: &[u8]) -> bool {

@@ -5,10 +5,13 @@
 //! its series) is not known here. More lenient than the reference where real pushes stumble: CRLF, blanks at the end of
 //! a line, a missing last line end, TYPE after samples. OpenMetrics is another format and not read here.
 
+mod canonical;
+
 use super::error::{DecodeError, Excerpt, Limits};
-use super::number::parse_float;
+use super::number::read_float;
 use crate::model::family::MetricKind;
 use crate::model::name::{label_name_length, metric_name_length};
+use canonical::{canonical_labels, string_mark};
 
 /// A piece of the body. Bodies are below 4 GiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,10 +22,7 @@ pub struct Span {
 
 impl Span {
     fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: start as u32,
-            end: end as u32,
-        }
+        Self { start: start as u32, end: end as u32 }
     }
 
     /// The text in the body that the span was made from; empty for another body that is too short.
@@ -98,24 +98,14 @@ impl Decoded {
 pub fn decode<'b>(body: &'b [u8], limits: &Limits, decoded: &mut Decoded) -> Result<&'b str, DecodeError> {
     decoded.clear();
     let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
-    let mut decoder = Decoder {
-        body,
-        limits,
-        line: 1,
-        last_name: b"",
-        decoded,
-    };
+    let mut decoder = Decoder { body, limits, line: 1, last_name: b"", decoded };
     decoder.run().map_err(|error| *error)?;
     Ok(text)
 }
 
 fn not_utf8(body: &[u8], at: usize) -> DecodeError {
     let line = memchr::memchr_iter(b'\n', &body[..at]).count() as u32 + 1;
-    DecodeError {
-        line,
-        expected: "UTF-8".to_owned(),
-        got: Excerpt::words(format!("byte 0x{:02x}", body[at])),
-    }
+    DecodeError { line, expected: "UTF-8".to_owned(), got: Excerpt::words(format!("byte 0x{:02x}", body[at])) }
 }
 
 /// Boxed, so that the way of a good line carries one pointer.
@@ -154,27 +144,26 @@ impl<'b> Decoder<'b, '_> {
     fn sample(&mut self, start: usize) -> Result<usize> {
         let (mut at, in_braces) = self.sample_name(start)?;
         at = self.skip_blanks(at);
-        let mut labels = Span::default();
-        let mut is_canonical = true;
-        if in_braces || self.peek(at) == Some(b'{') {
-            let first = if in_braces { at } else { at + 1 };
-            (labels, is_canonical, at) = self.labels(first, in_braces)?;
+        let (mut labels, mut is_canonical) = (Span::default(), true);
+        if !in_braces && self.peek(at) == Some(b'{') {
+            at += 1;
+            if let Some(length) = canonical_labels(&self.body[at..], self.limits) {
+                labels = Span::new(at, at + length);
+                at += length + 1;
+            } else {
+                is_canonical = false;
+            }
+        }
+        if in_braces || !is_canonical {
+            (labels, at) = self.labels(at, in_braces)?;
+            is_canonical = false;
         }
         at = self.skip_blanks(at);
-        let (value, end) = self.value(at)?;
+        let Some((value, length)) = read_float(&self.body[at..]) else { return Err(self.error("a number", at)) };
+        let end = at + length;
         let name = self.decoded.names.len() as u32 - 1;
-        self.decoded.samples.push(Sample {
-            labels,
-            value,
-            name,
-            line: self.line,
-            is_canonical,
-        });
-        if self.peek(end) == Some(b'\n') {
-            Ok(end + 1)
-        } else {
-            self.timestamp(end)
-        }
+        self.decoded.samples.push(Sample { labels, value, name, line: self.line, is_canonical });
+        if self.peek(end) == Some(b'\n') { Ok(end + 1) } else { self.timestamp(end) }
     }
 
     /// Reads the name before or, in quotes, within the braces; the flag tells which.
@@ -190,11 +179,7 @@ impl<'b> Decoder<'b, '_> {
             self.limit_length("a metric name", self.limits.name_length, length)?;
             self.last_name = &text[..length];
             let text = Span::new(start, start + length);
-            self.decoded.names.push(Name {
-                text,
-                is_quoted: false,
-                line: self.line,
-            });
+            self.decoded.names.push(Name { text, is_quoted: false, line: self.line });
             return Ok((start + length, false));
         }
         if text[0] != b'{' {
@@ -216,58 +201,41 @@ impl<'b> Decoder<'b, '_> {
             return Err(self.error("a metric name that is not empty", quote));
         }
         self.limit_length("a metric name", self.limits.name_length, end - quote - 1)?;
-        Ok(Name {
-            text: Span::new(quote + 1, end),
-            is_quoted: true,
-            line: self.line,
-        })
+        Ok(Name { text: Span::new(quote + 1, end), is_quoted: true, line: self.line })
     }
 
-    /// Reads labels and the closing brace. `after_name`: a quoted metric name stands before, so a comma must follow it.
-    #[inline]
-    fn labels(&mut self, mut at: usize, after_name: bool) -> Result<(Span, bool, usize)> {
-        let mut start = at;
-        let mut is_canonical = true;
-        let mut count = 0;
-        let mut last_name: &[u8] = b"";
+    /// Reads labels in any spelling, and the closing brace. `after_name`: a quoted metric name stands before, so a comma
+    /// must follow it.
+    fn labels(&self, mut at: usize, after_name: bool) -> Result<(Span, usize)> {
         if after_name {
             match self.peek(at) {
                 Some(b',') => at += 1,
                 Some(b'}') => {}
                 _ => return Err(self.error("',' or '}' after the metric name", at)),
             }
-            start = at;
         }
-        loop {
-            let item = self.skip_blanks(at);
-            is_canonical &= item == at;
-            if self.peek(item) == Some(b'}') {
-                // Only directly after the opening brace is this not a trailing comma.
-                return Ok((Span::new(start, item), is_canonical && count == 0, item + 1));
+        let start = at;
+        for count in 0.. {
+            at = self.skip_blanks(at);
+            if self.peek(at) == Some(b'}') {
+                break;
             }
-            let (name, is_bare, after_label) = self.label(item)?;
-            is_canonical &= is_bare && name_is_less(last_name, name);
-            last_name = name;
-            count += 1;
-            let separator = self.skip_blanks(after_label);
-            is_canonical &= separator == after_label;
-            match self.peek(separator) {
-                Some(b',') => at = separator + 1,
-                Some(b'}') => {
-                    self.limit_labels(count)?;
-                    return Ok((Span::new(start, separator), is_canonical, separator + 1));
-                }
-                _ => return Err(self.error("',' or '}' after a label", separator)),
+            if count == self.limits.labels {
+                return Err(self.too_many_labels());
             }
-            self.limit_labels(count)?;
+            at = self.skip_blanks(self.label(at)?);
+            match self.peek(at) {
+                Some(b',') => at += 1,
+                Some(b'}') => break,
+                _ => return Err(self.error("',' or '}' after a label", at)),
+            }
         }
+        Ok((Span::new(start, at), at + 1))
     }
 
-    /// Reads `name="value"`. The flag: written without blanks and quotes around the name, and the value not empty.
-    #[inline]
-    fn label(&self, start: usize) -> Result<(&'b [u8], bool, usize)> {
-        let (name, name_end) = self.label_name(start)?;
-        let equals = self.skip_blanks(name_end);
+    /// Reads `name="value"` and returns its end.
+    fn label(&self, start: usize) -> Result<usize> {
+        let equals = self.skip_blanks(self.label_name(start)?);
         if self.peek(equals) != Some(b'=') {
             return Err(self.error("'=' after a label name", equals));
         }
@@ -277,12 +245,10 @@ impl<'b> Decoder<'b, '_> {
         }
         let end = self.string_end(quote + 1)?;
         self.limit_length("a label value", self.limits.value_length, end - quote - 1)?;
-        let is_compact = name_end + 1 == quote && end > quote + 1;
-        Ok((name, is_compact && self.body[start] != b'"', end + 1))
+        Ok(end + 1)
     }
 
-    #[inline]
-    fn label_name(&self, start: usize) -> Result<(&'b [u8], usize)> {
+    fn label_name(&self, start: usize) -> Result<usize> {
         let length = label_name_length(&self.body[start..]);
         let (name, end) = if length > 0 {
             (&self.body[start..start + length], start + length)
@@ -299,15 +265,14 @@ impl<'b> Decoder<'b, '_> {
         if name.starts_with(b"__") {
             return Err(self.error("a label name that does not begin with \"__\"", start));
         }
-        Ok((name, end))
+        Ok(end)
     }
 
     /// Finds the quote that ends a string; `start` is behind the opening one. Checks the escapes.
-    #[inline]
     fn string_end(&self, start: usize) -> Result<usize> {
         let mut at = start;
         loop {
-            at = find_string_mark(self.body, at);
+            at = string_mark(self.body, at);
             match self.peek(at) {
                 Some(b'"') => return Ok(at),
                 Some(b'\\') => match self.peek(at + 1) {
@@ -316,18 +281,6 @@ impl<'b> Decoder<'b, '_> {
                 },
                 _ => return Err(self.error("'\"' at the end of a quoted string", at)),
             }
-        }
-    }
-
-    #[inline]
-    fn value(&self, start: usize) -> Result<(f64, usize)> {
-        let mut end = start;
-        while self.peek(end).is_some_and(|byte| byte > b' ') {
-            end += 1;
-        }
-        match parse_float(&self.body[start..end]) {
-            Some(value) => Ok((value, end)),
-            None => Err(self.error("a number", start)),
         }
     }
 
@@ -393,14 +346,7 @@ impl<'b> Decoder<'b, '_> {
             return Err(self.error("a metric name", start));
         }
         self.limit_length("a metric name", self.limits.name_length, length)?;
-        Ok((
-            Name {
-                text: Span::new(start, start + length),
-                is_quoted: false,
-                line: self.line,
-            },
-            start + length,
-        ))
+        Ok((Name { text: Span::new(start, start + length), is_quoted: false, line: self.line }, start + length))
     }
 
     fn help(&self, start: usize, end: usize) -> Result<MetadataContent> {
@@ -446,51 +392,26 @@ impl<'b> Decoder<'b, '_> {
     }
 
     #[inline]
-    fn limit_labels(&self, got: usize) -> Result<()> {
-        if got <= self.limits.labels {
-            Ok(())
-        } else {
-            Err(self.too_many_labels(got))
-        }
-    }
-
-    #[inline]
     fn limit_length(&self, what: &str, limit: usize, got: usize) -> Result<()> {
-        if got <= limit {
-            Ok(())
-        } else {
-            Err(self.too_long(what, limit, got))
-        }
+        if got <= limit { Ok(()) } else { Err(self.too_long(what, limit, got)) }
     }
 
     #[cold]
     fn error(&self, expected: &str, at: usize) -> Box<DecodeError> {
         let got = Excerpt::of(&self.body[at.min(self.body.len())..]);
-        Box::new(DecodeError {
-            line: self.line,
-            expected: expected.to_owned(),
-            got,
-        })
+        Box::new(DecodeError { line: self.line, expected: expected.to_owned(), got })
     }
 
     #[cold]
     fn too_long(&self, what: &str, limit: usize, got: usize) -> Box<DecodeError> {
         let expected = format!("{what} of at most {limit} bytes");
-        Box::new(DecodeError {
-            line: self.line,
-            expected,
-            got: Excerpt::words(format!("{got}")),
-        })
+        Box::new(DecodeError { line: self.line, expected, got: Excerpt::words(format!("{got}")) })
     }
 
     #[cold]
-    fn too_many_labels(&self, got: usize) -> Box<DecodeError> {
+    fn too_many_labels(&self) -> Box<DecodeError> {
         let expected = format!("at most {} labels", self.limits.labels);
-        Box::new(DecodeError {
-            line: self.line,
-            expected,
-            got: Excerpt::words(format!("{got}")),
-        })
+        Box::new(DecodeError { line: self.line, expected, got: Excerpt::words("more") })
     }
 }
 
@@ -501,45 +422,6 @@ fn metric_name_goes_on(text: &[u8], known: usize) -> usize {
         Some(b'{' | b' ') => known,
         _ => metric_name_length(text),
     }
-}
-
-/// `one < other`, with most answers from the first byte. An empty slice must not reach the C library's comparison: it
-/// may load from the slice's dangling address under a mask, which costs 100 ns where the processor has AVX-512.
-#[inline]
-fn name_is_less(one: &[u8], other: &[u8]) -> bool {
-    match (one.first(), other.first()) {
-        (Some(one_first), Some(other_first)) if one_first == other_first => one < other,
-        (one_first, other_first) => one_first < other_first,
-    }
-}
-
-/// Position of the first `"`, `\` or line feed from `at` on, or the body's end. Eight bytes a step: values are short,
-/// so the set-up of a wider search would cost more than it saves.
-#[inline]
-fn find_string_mark(body: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = body.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let marks =
-            zero_bytes(word ^ repeat(b'"')) | zero_bytes(word ^ repeat(b'\\')) | zero_bytes(word ^ repeat(b'\n'));
-        if marks != 0 {
-            return at + (marks.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while body.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | b'\n')) {
-        at += 1;
-    }
-    at
-}
-
-const fn repeat(byte: u8) -> u64 {
-    byte as u64 * 0x0101_0101_0101_0101
-}
-
-/// The top bit of each zero byte; bytes above the lowest zero byte may be marked wrongly.
-#[inline]
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }
 
 #[cfg(test)]

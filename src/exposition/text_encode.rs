@@ -110,10 +110,7 @@ mod tests {
     use crate::model::family::MetricKind;
     use crate::model::value::Bucket;
 
-    const RULE: GaugeRule = GaugeRule {
-        policy: GaugePolicy::Last,
-        window: 1000,
-    };
+    const RULE: GaugeRule = GaugeRule { policy: GaugePolicy::Last, window: 1000 };
 
     fn series(labels: &str, value: &Value) -> String {
         let mut out = Vec::new();
@@ -137,13 +134,7 @@ mod tests {
     #[test]
     fn every_kind_of_value_is_written() {
         let histogram = Histogram {
-            buckets: vec![
-                Bucket { bound: 0.5, count: 1.0 },
-                Bucket {
-                    bound: f64::INFINITY,
-                    count: 2.0,
-                },
-            ],
+            buckets: vec![Bucket { bound: 0.5, count: 1.0 }, Bucket { bound: f64::INFINITY, count: 2.0 }],
             sum: Some(3.5),
             count: Some(2.0),
         };
@@ -161,14 +152,7 @@ mod tests {
                 Value::Histogram(Box::new(histogram)),
                 "x_bucket{le=\"0.5\"} 1\nx_bucket{le=\"+Inf\"} 2\nx_sum 3.5\nx_count 2\n",
             ),
-            (
-                "",
-                Value::Summary(Box::new(Summary {
-                    sum: None,
-                    count: Some(7.0),
-                })),
-                "x_count 7\n",
-            ),
+            ("", Value::Summary(Box::new(Summary { sum: None, count: Some(7.0) })), "x_count 7\n"),
             ("", Value::Window(Box::default()), ""),
         ];
         for (labels, value, expected) in cases {

@@ -54,15 +54,8 @@ async fn take_in(
 /// Any type but that of another format is taken for text: many clients send none, or their language's default.
 fn check_format(headers: &HeaderMap) -> Result<(), HttpRefusal> {
     const OTHER_FORMATS: [&str; 2] = ["application/vnd.google.protobuf", "application/openmetrics-text"];
-    let media_type = header(headers, CONTENT_TYPE)
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if OTHER_FORMATS
-        .iter()
-        .any(|format| media_type.eq_ignore_ascii_case(format))
-    {
+    let media_type = header(headers, CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
+    if OTHER_FORMATS.iter().any(|format| media_type.eq_ignore_ascii_case(format)) {
         return Err(HttpRefusal::MediaType(media_type.to_owned()));
     }
     let encoding = header(headers, CONTENT_ENCODING).trim();
@@ -74,10 +67,7 @@ fn check_format(headers: &HeaderMap) -> Result<(), HttpRefusal> {
 
 /// A header's text; empty if it is missing or not text.
 fn header(headers: &HeaderMap, name: HeaderName) -> &str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// Reads the body within its limits. The permit counts its bytes until the push is done with them; it grows as they come,
@@ -89,17 +79,11 @@ async fn read_body(headers: &HeaderMap, payload: Payload, state: &AppState) -> R
         return Err(HttpRefusal::BodyTooLarge { limit });
     }
     let mut permit = state.inflight.take(0).ok_or(HttpRefusal::Busy)?;
-    let mut chunks = Chunks {
-        first: Bytes::new(),
-        rest: BytesMut::new(),
-    };
+    let mut chunks = Chunks { first: Bytes::new(), rest: BytesMut::new() };
     let timeout = state.parts.config.body_timeout;
     match tokio::time::timeout(timeout, chunks.read(payload, limit, &mut permit)).await {
         Ok(outcome) => outcome.map(|()| (chunks.into_bytes(), permit)),
-        Err(_) => Err(HttpRefusal::BodyTooSlow {
-            seconds: timeout.as_secs(),
-            received: chunks.len(),
-        }),
+        Err(_) => Err(HttpRefusal::BodyTooSlow { seconds: timeout.as_secs(), received: chunks.len() }),
     }
 }
 
@@ -140,10 +124,6 @@ impl Chunks {
     }
 
     fn into_bytes(self) -> Bytes {
-        if self.rest.is_empty() {
-            self.first
-        } else {
-            self.rest.freeze()
-        }
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
     }
 }

@@ -62,21 +62,13 @@ pub fn group_labels(path: &str, limits: &Limits) -> Result<GroupLabels, PathErro
             Some(value) if !value.is_empty() => *value,
             _ => return Err(PathError::Odd(name.to_owned())),
         };
-        let value = if is_base64 {
-            base64_value(name, value)?
-        } else {
-            plain_value(name, value)?
-        };
+        let value = if is_base64 { base64_value(name, value)? } else { plain_value(name, value)? };
         limit_length(name, limits.name_length, name.len())?;
         limit_length(name, limits.value_length, value.len())?;
         labels.push((name.to_owned(), value));
     }
     if labels.len() > limits.labels {
-        return Err(LabelFault::TooMany {
-            limit: limits.labels,
-            got: labels.len(),
-        }
-        .into());
+        return Err(LabelFault::TooMany { limit: limits.labels, got: labels.len() }.into());
     }
     Ok(GroupLabels::new(labels)?)
 }
@@ -95,9 +87,7 @@ fn decoded(segment: &str) -> Option<Cow<'_, str>> {
 }
 
 fn plain_value(name: &str, segment: &str) -> Result<String, PathError> {
-    decoded(segment)
-        .map(Cow::into_owned)
-        .ok_or_else(|| PathError::NotUtf8(name.to_owned()))
+    decoded(segment).map(Cow::into_owned).ok_or_else(|| PathError::NotUtf8(name.to_owned()))
 }
 
 /// URL-safe base64 (RFC 4648, section 5); padding is optional, and `=` alone is the empty value.
@@ -105,10 +95,7 @@ fn base64_value(name: &str, segment: &str) -> Result<String, PathError> {
     let text = plain_value(name, segment)?;
     let bytes = URL_SAFE_NO_PAD
         .decode(text.trim_end_matches('='))
-        .map_err(|_| PathError::Base64 {
-            name: name.to_owned(),
-            got: text.chars().take(32).collect(),
-        })?;
+        .map_err(|_| PathError::Base64 { name: name.to_owned(), got: text.chars().take(32).collect() })?;
     String::from_utf8(bytes).map_err(|_| PathError::NotUtf8(name.to_owned()))
 }
 
@@ -127,10 +114,7 @@ mod tests {
             ("/", &[]),
             ("/job/x", &[("job", "x")]),
             ("/job/x/", &[("job", "x")]),
-            (
-                "/label1/value1/label2/value2",
-                &[("label1", "value1"), ("label2", "value2")],
-            ),
+            ("/label1/value1/label2/value2", &[("label1", "value1"), ("label2", "value2")]),
             ("/job/a%2Fb%20c", &[("job", "a/b c")]),
             ("/job/a+b", &[("job", "a+b")]),
             ("/job/%C3%A9", &[("job", "é")]),
@@ -153,41 +137,23 @@ mod tests {
     #[test]
     fn other_paths_are_refused() {
         let cases = [
-            (
-                "/job",
-                "expected label and value pairs in the path, got \"job\" without a value",
-            ),
-            (
-                "/job//a/b",
-                "expected label and value pairs in the path, got \"job\" without a value",
-            ),
-            (
-                "/job/x/a",
-                "expected label and value pairs in the path, got \"a\" without a value",
-            ),
+            ("/job", "expected label and value pairs in the path, got \"job\" without a value"),
+            ("/job//a/b", "expected label and value pairs in the path, got \"job\" without a value"),
+            ("/job/x/a", "expected label and value pairs in the path, got \"a\" without a value"),
             ("/a=b/x", "expected a label name in the path, got \"a=b\""),
             ("/a:b/x", "expected a label name in the path, got \"a:b\""),
             ("/__x/y", "expected a label name in the path, got \"__x\""),
             ("/%FF/y", "expected a label name in the path, got \"%FF\""),
             ("/x/%FF", "expected UTF-8 as the value of \"x\", got other bytes"),
             ("/x@base64/_w", "expected UTF-8 as the value of \"x\", got other bytes"),
-            (
-                "/x@base64/a.b",
-                "expected URL-safe base64 as the value of \"x\", got \"a.b\"",
-            ),
-            (
-                "/x@base64/a+b/",
-                "expected URL-safe base64 as the value of \"x\", got \"a+b\"",
-            ),
+            ("/x@base64/a.b", "expected URL-safe base64 as the value of \"x\", got \"a.b\""),
+            ("/x@base64/a+b/", "expected URL-safe base64 as the value of \"x\", got \"a+b\""),
             ("/a/1/a/2", "expected each label once, got a twice in the path"),
         ];
         for (path, expected) in cases {
             assert_eq!(read(path), Err(expected.to_owned()), "{path}");
         }
         let long = format!("/job/{}", "x".repeat(5000));
-        assert_eq!(
-            read(&long),
-            Err("expected at most 4096 bytes in the path's label \"job\", got 5000".to_owned())
-        );
+        assert_eq!(read(&long), Err("expected at most 4096 bytes in the path's label \"job\", got 5000".to_owned()));
     }
 }

@@ -89,14 +89,10 @@ impl HttpRefusal {
         let (status, _) = self.status_and_reason();
         let mut response = text(HttpResponse::build(status), self.to_string());
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.leaves_body_unread() {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -104,8 +100,6 @@ impl HttpRefusal {
 
 /// An answer of one line of text.
 pub fn text(mut builder: HttpResponseBuilder, line: String) -> HttpResponse {
-    builder
-        .content_type("text/plain; charset=utf-8")
-        .insert_header(("X-Content-Type-Options", "nosniff"));
+    builder.content_type("text/plain; charset=utf-8").insert_header(("X-Content-Type-Options", "nosniff"));
     builder.body(line + "\n")
 }

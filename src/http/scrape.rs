@@ -21,19 +21,14 @@ pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
     };
     let names = wanted_names(request.query_string());
     let is_wanted = |family: &Arc<Family>| {
-        names.is_empty()
-            || names
-                .iter()
-                .any(|name| **name == *family.exposed_name || **name == *family.name)
+        names.is_empty() || names.iter().any(|name| **name == *family.exposed_name || **name == *family.name)
     };
     let families = state.parts.registry.families().into_iter().filter(is_wanted).collect();
     let (sink, receiver) = ChunkSink::new(state.parts.config.scrape_stall_timeout);
     if !state.parts.coordinator.scrape(Scrape { families, sink, place }) {
         return unavailable("the scrape coordinator is down".to_owned());
     }
-    HttpResponse::Ok()
-        .content_type(text_encode::CONTENT_TYPE)
-        .streaming(ReceiverStream::new(receiver))
+    HttpResponse::Ok().content_type(text_encode::CONTENT_TYPE).streaming(ReceiverStream::new(receiver))
 }
 
 fn wanted_names(query: &str) -> Vec<String> {
@@ -41,14 +36,8 @@ fn wanted_names(query: &str) -> Vec<String> {
         .split('&')
         .filter_map(|parameter| {
             let (name, value) = parameter.split_once('=')?;
-            let is_name = percent_decode_str(name)
-                .decode_utf8()
-                .is_ok_and(|name| name == "name[]");
-            is_name.then(|| {
-                percent_decode_str(&value.replace('+', " "))
-                    .decode_utf8_lossy()
-                    .into_owned()
-            })
+            let is_name = percent_decode_str(name).decode_utf8().is_ok_and(|name| name == "name[]");
+            is_name.then(|| percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
         })
         .collect()
 }
@@ -74,9 +63,7 @@ pub async fn own_metrics(state: web::Data<AppState>) -> HttpResponse {
 
 fn unavailable(line: String) -> HttpResponse {
     let mut response = text(HttpResponse::ServiceUnavailable(), line);
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

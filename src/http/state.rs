@@ -52,10 +52,7 @@ impl AppState {
             scrapes: Budget::new(parts.config.max_scrapes),
             pushed_bytes: telemetry.pushed_bytes(),
             accepted: telemetry.pushes("accepted"),
-            refused: REASONS
-                .iter()
-                .map(|reason| (*reason, telemetry.pushes(reason)))
-                .collect(),
+            refused: REASONS.iter().map(|reason| (*reason, telemetry.pushes(reason))).collect(),
             refusal_log: LogLimit::default(),
             is_draining: AtomicBool::new(false),
             parts,
@@ -87,12 +84,7 @@ impl AppState {
             series: self.parts.ingest.series(),
             inflight_bytes: self.inflight.taken(),
             scrapes: self.scrapes.taken(),
-            queues: self
-                .parts
-                .shards
-                .gates()
-                .map(|gate| (gate.batches.taken(), gate.bytes.taken()))
-                .collect(),
+            queues: self.parts.shards.gates().map(|gate| (gate.batches.taken(), gate.bytes.taken())).collect(),
         }
     }
 
@@ -108,13 +100,7 @@ impl AppState {
             counter.increment(1);
         }
         if let Some(unlogged) = self.refusal_log.admit() {
-            tracing::warn!(
-                reason,
-                status = status.as_u16(),
-                path,
-                unlogged,
-                "push refused: {refusal}"
-            );
+            tracing::warn!(reason, status = status.as_u16(), path, unlogged, "push refused: {refusal}");
         }
         refusal.response()
     }

@@ -18,13 +18,7 @@ pub enum MetricKind {
 }
 
 impl MetricKind {
-    const ALL: [Self; 5] = [
-        Self::Untyped,
-        Self::Counter,
-        Self::Gauge,
-        Self::Histogram,
-        Self::Summary,
-    ];
+    const ALL: [Self; 5] = [Self::Untyped, Self::Counter, Self::Gauge, Self::Histogram, Self::Summary];
 
     /// The word of text 0.0.4.
     pub fn name(self) -> &'static str {
@@ -42,25 +36,17 @@ impl MetricKind {
         if name.eq_ignore_ascii_case("unknown") {
             return Some(Self::Untyped);
         }
-        Self::ALL
-            .into_iter()
-            .find(|kind| name.eq_ignore_ascii_case(kind.name()))
+        Self::ALL.into_iter().find(|kind| name.eq_ignore_ascii_case(kind.name()))
     }
 
     /// The samples a family of this kind consists of: a suffix to its name, and what the sample is.
     pub fn samples(self) -> &'static [(&'static str, SampleRole)] {
         match self {
             Self::Untyped | Self::Counter | Self::Gauge => &[("", SampleRole::Number)],
-            Self::Histogram => &[
-                ("_bucket", SampleRole::Bucket),
-                ("_sum", SampleRole::Sum),
-                ("_count", SampleRole::Count),
-            ],
-            Self::Summary => &[
-                ("", SampleRole::Quantile),
-                ("_sum", SampleRole::Sum),
-                ("_count", SampleRole::Count),
-            ],
+            Self::Histogram => {
+                &[("_bucket", SampleRole::Bucket), ("_sum", SampleRole::Sum), ("_count", SampleRole::Count)]
+            }
+            Self::Summary => &[("", SampleRole::Quantile), ("_sum", SampleRole::Sum), ("_count", SampleRole::Count)],
         }
     }
 
@@ -126,10 +112,7 @@ impl Family {
     /// The kind as it is known now.
     pub fn kind(&self) -> MetricKind {
         let stored = self.kind.load(Ordering::Acquire);
-        MetricKind::ALL
-            .into_iter()
-            .find(|kind| *kind as u8 == stored)
-            .unwrap_or(MetricKind::Untyped)
+        MetricKind::ALL.into_iter().find(|kind| *kind as u8 == stored).unwrap_or(MetricKind::Untyped)
     }
 
     /// Gives a family that was untyped its kind.

@@ -47,10 +47,7 @@ impl<'a> Iterator for Labels<'a> {
         let value = value.trim_start_matches([' ', '\t']);
         let value_end = quoted_length(value.as_bytes())?;
         self.rest = &value[value_end..];
-        Some(Label {
-            name: bare_if_legacy(name),
-            value: &value[1..value_end - 1],
-        })
+        Some(Label { name: bare_if_legacy(name), value: &value[1..value_end - 1] })
     }
 }
 
@@ -118,10 +115,8 @@ pub struct GroupLabels {
 impl GroupLabels {
     /// Takes decoded names and values; the names are legacy names. Refuses a name that stands twice.
     pub fn new(labels: impl IntoIterator<Item = (String, String)>) -> Result<Self, LabelFault> {
-        let mut labels: Vec<(String, String)> = labels
-            .into_iter()
-            .map(|(name, value)| (name, escape_value(&value).into_owned()))
-            .collect();
+        let mut labels: Vec<(String, String)> =
+            labels.into_iter().map(|(name, value)| (name, escape_value(&value).into_owned())).collect();
         labels.sort();
         match labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => Err(LabelFault::Repeated(pair[0].0.clone())),
@@ -174,10 +169,7 @@ pub fn write_canonical<'a>(
     }
     labels.retain(|label| !label.value.is_empty());
     if labels.len() > limit {
-        return Err(LabelFault::TooMany {
-            limit,
-            got: labels.len(),
-        });
+        return Err(LabelFault::TooMany { limit, got: labels.len() });
     }
     refuse_collisions(&labels)?;
     for (index, label) in labels.iter().enumerate() {
@@ -228,9 +220,7 @@ fn exposed_name(name: &str) -> Cow<'_, str> {
 /// Appends canonical label text for readers that know legacy names only: other names are underscored, and the labels
 /// put in the order of the names shown.
 pub fn write_underscored(out: &mut String, canonical: &str) {
-    let mut labels: Vec<_> = Labels::new(canonical)
-        .map(|label| (exposed_name(label.name), label.value))
-        .collect();
+    let mut labels: Vec<_> = Labels::new(canonical).map(|label| (exposed_name(label.name), label.value)).collect();
     labels.sort_unstable();
     for (index, (name, value)) in labels.iter().enumerate() {
         if index > 0 {
@@ -302,11 +292,7 @@ mod tests {
             (r#"a="",b="2""#, &[], r#"b="2""#),
             (r#"a="\"\\\n,}""#, &[], r#"a="\"\\\n,}""#),
             (r#"job="body",x="1""#, &[("job", "path")], r#"job="path",x="1""#),
-            (
-                r#"x="1""#,
-                &[("job", "a\"b"), ("zone", "z")],
-                r#"job="a\"b",x="1",zone="z""#,
-            ),
+            (r#"x="1""#, &[("job", "a\"b"), ("zone", "z")], r#"job="a\"b",x="1",zone="z""#),
             (r#"job="body""#, &[("job", "")], ""),
         ];
         for (text, group, expected) in cases {
@@ -316,22 +302,10 @@ mod tests {
 
     #[test]
     fn faulty_label_sets_are_refused() {
-        assert_eq!(
-            canonical(r#"b="1",a="1",b="2""#, &[]),
-            Err(LabelFault::Repeated("b".into()))
-        );
-        assert_eq!(
-            canonical(r#"a="1","a"="2""#, &[]),
-            Err(LabelFault::Repeated("a".into()))
-        );
-        assert!(matches!(
-            canonical(r#""a-b"="1",a_b="2""#, &[]),
-            Err(LabelFault::Collision(..))
-        ));
-        assert!(matches!(
-            canonical("", &[("a", "1"), ("a", "2")]),
-            Err(LabelFault::Repeated(_))
-        ));
+        assert_eq!(canonical(r#"b="1",a="1",b="2""#, &[]), Err(LabelFault::Repeated("b".into())));
+        assert_eq!(canonical(r#"a="1","a"="2""#, &[]), Err(LabelFault::Repeated("a".into())));
+        assert!(matches!(canonical(r#""a-b"="1",a_b="2""#, &[]), Err(LabelFault::Collision(..))));
+        assert!(matches!(canonical("", &[("a", "1"), ("a", "2")]), Err(LabelFault::Repeated(_))));
         let mut out = String::new();
         let no_group = GroupLabels::default();
         let refused = write_canonical(&mut out, r#"a="1",b="2""#, &no_group, None, 1);

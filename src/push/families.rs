@@ -97,11 +97,7 @@ impl FamilyPlan {
 
 fn name_text(body: &str, name: Name) -> Cow<'_, str> {
     let text = name.text.of(body);
-    if name.is_quoted {
-        unescape(text)
-    } else {
-        Cow::Borrowed(text)
-    }
+    if name.is_quoted { unescape(text) } else { Cow::Borrowed(text) }
 }
 
 type ByName<'b, V> = HashMap<Cow<'b, str>, V, ahash::RandomState>;
@@ -119,11 +115,7 @@ fn declarations<'b>(body: &'b str, decoded: &Decoded) -> Result<ByName<'b, Decla
     for metadata in &decoded.metadata {
         let name = name_text(body, metadata.name);
         let line = metadata.name.line;
-        let entry = declared.entry(name).or_insert(Declared {
-            kind: None,
-            help: None,
-            line,
-        });
+        let entry = declared.entry(name).or_insert(Declared { kind: None, help: None, line });
         match (metadata.content, entry.kind) {
             (MetadataContent::Help(help), _) => entry.help = entry.help.or(Some(help.of(body))),
             (MetadataContent::Type(kind), None) => (entry.kind, entry.line) = (Some(kind), line),
@@ -161,11 +153,7 @@ impl<'b> Resolver<'b, '_, '_, '_> {
         let mut known = Vec::new();
         for (name, declared) in &self.declared {
             if let Some(claim) = self.register.claim(name).filter(|claim| *claim.family.name == **name) {
-                known.push((
-                    name.clone(),
-                    declared.kind.unwrap_or_else(|| claim.family.kind()),
-                    declared.line,
-                ));
+                known.push((name.clone(), declared.kind.unwrap_or_else(|| claim.family.kind()), declared.line));
             }
         }
         for (name, kind, line) in known {
@@ -179,21 +167,13 @@ impl<'b> Resolver<'b, '_, '_, '_> {
             return Ok(owner);
         }
         let Some(claim) = self.register.claim(&name) else {
-            return Ok(Owner {
-                family: name,
-                kind: MetricKind::Untyped,
-                role: SampleRole::Number,
-            });
+            return Ok(Owner { family: name, kind: MetricKind::Untyped, role: SampleRole::Number });
         };
         let kind = claim.family.kind();
         let Some(role) = claim.role else {
             return Err(PushError::InvalidSample(not_a_sample(line, &name, kind)));
         };
-        let suffix = kind
-            .samples()
-            .iter()
-            .find(|(_, of)| *of == role)
-            .map_or("", |(suffix, _)| suffix);
+        let suffix = kind.samples().iter().find(|(_, of)| *of == role).map_or("", |(suffix, _)| suffix);
         if name.strip_suffix(suffix) != Some(&*claim.family.name) {
             let expected = format!("a name that differs from {} when escaped", claim.family.name);
             return Err(PushError::NameClash(fault(line, expected, &*name)));
@@ -212,28 +192,18 @@ impl<'b> Resolver<'b, '_, '_, '_> {
         }
         if let Some(kind) = self.declared.get(name).and_then(|declared| declared.kind) {
             return match kind.samples().iter().find(|(suffix, _)| suffix.is_empty()) {
-                Some((_, role)) => Ok(Some(Owner {
-                    family: name.clone(),
-                    kind,
-                    role: *role,
-                })),
+                Some((_, role)) => Ok(Some(Owner { family: name.clone(), kind, role: *role })),
                 None => Err(PushError::InvalidSample(not_a_sample(line, name, kind))),
             };
         }
         for suffix in ["_bucket", "_sum", "_count"] {
-            let Some((base, declared)) = name
-                .strip_suffix(suffix)
-                .and_then(|base| self.declared.get_key_value(base))
+            let Some((base, declared)) = name.strip_suffix(suffix).and_then(|base| self.declared.get_key_value(base))
             else {
                 continue;
             };
             let Some(kind) = declared.kind else { continue };
             if let Some((_, role)) = kind.samples().iter().find(|(of, _)| *of == suffix) {
-                return Ok(Some(Owner {
-                    family: base.clone(),
-                    kind,
-                    role: *role,
-                }));
+                return Ok(Some(Owner { family: base.clone(), kind, role: *role }));
             }
         }
         Ok(None)
@@ -246,9 +216,7 @@ impl<'b> Resolver<'b, '_, '_, '_> {
         }
         let declared = self.declared.get(&name);
         let line = declared.map_or(line, |declared| declared.line);
-        let help = declared
-            .and_then(|declared| declared.help)
-            .map(|help| unescape(help).into_owned());
+        let help = declared.and_then(|declared| declared.help).map(|help| unescape(help).into_owned());
         let index = self.families.len() as u32;
         let wanted = match self.register.claim(&name) {
             Some(claim) if *claim.family.name == *name => {
@@ -259,22 +227,12 @@ impl<'b> Resolver<'b, '_, '_, '_> {
                     Wanted::Settled(claim.family.clone(), kind)
                 } else {
                     let expected = format!("{name} to be a {}", known.name());
-                    return Err(PushError::TypeConflict(fault(
-                        line,
-                        expected,
-                        format!("TYPE {}", kind.name()),
-                    )));
+                    return Err(PushError::TypeConflict(fault(line, expected, format!("TYPE {}", kind.name()))));
                 }
             }
             _ => self.new_family(&name, kind, line, index)?,
         };
-        self.families.push(Planned {
-            name: name.to_string(),
-            kind,
-            wanted,
-            help,
-            series: 0,
-        });
+        self.families.push(Planned { name: name.to_string(), kind, wanted, help, series: 0 });
         self.indices.insert(name, index);
         Ok(index)
     }
@@ -283,11 +241,7 @@ impl<'b> Resolver<'b, '_, '_, '_> {
     fn new_family(&mut self, name: &str, kind: MetricKind, line: u32, index: u32) -> Result<Wanted, PushError> {
         for (taken, _) in claimed_names(&exposed_metric_name(name), kind) {
             let registered = self.register.claim(&taken).map(|claim| &*claim.family.name);
-            let planned = || {
-                self.new_names
-                    .get(&taken)
-                    .and_then(|other| self.families.get(*other as usize))
-            };
+            let planned = || self.new_names.get(&taken).and_then(|other| self.families.get(*other as usize));
             if let Some(owner) = registered.or_else(|| planned().map(|family| &*family.name)) {
                 let expected = format!("{} {name} to have sample names of its own", kind.name());
                 let got = format!("{taken}, which belongs to {owner}");
@@ -295,22 +249,11 @@ impl<'b> Resolver<'b, '_, '_, '_> {
             }
             self.new_names.insert(taken, index);
         }
-        Ok(Wanted::New {
-            name: name.to_owned(),
-            kind,
-        })
+        Ok(Wanted::New { name: name.to_owned(), kind })
     }
 }
 
 fn not_a_sample(line: u32, name: &str, kind: MetricKind) -> DecodeError {
-    let samples: Vec<String> = kind
-        .samples()
-        .iter()
-        .map(|(suffix, _)| format!("{name}{suffix}"))
-        .collect();
-    fault(
-        line,
-        format!("a sample of {} {name} ({})", kind.name(), samples.join(", ")),
-        name,
-    )
+    let samples: Vec<String> = kind.samples().iter().map(|(suffix, _)| format!("{name}{suffix}")).collect();
+    fault(line, format!("a sample of {} {name} ({})", kind.name(), samples.join(", ")), name)
 }

@@ -38,11 +38,7 @@ impl SeenSeries {
         loop {
             let entry = &mut self.entries[at];
             if entry.stamp != self.stamp {
-                *entry = Entry {
-                    hash,
-                    stamp: self.stamp,
-                    index,
-                };
+                *entry = Entry { hash, stamp: self.stamp, index };
                 return None;
             }
             if entry.hash == hash && is_same(entry.index) {

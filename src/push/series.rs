@@ -47,12 +47,7 @@ pub(super) fn assemble(
             Ok(is_new_series) => family.series += usize::from(is_new_series),
             Err(Refused::Fault(error)) => return Err(error),
             Err(Refused::Repeated(labels)) => {
-                let suffix = name
-                    .kind
-                    .samples()
-                    .iter()
-                    .find(|(_, role)| *role == name.role)
-                    .map_or("", |(it, _)| it);
+                let suffix = name.kind.samples().iter().find(|(_, role)| *role == name.role).map_or("", |(it, _)| it);
                 let error = repeated(sample.line, &format!("{}{suffix}", family.name), &labels);
                 return Err(PushError::DuplicateSeries(error));
             }
@@ -66,11 +61,7 @@ pub(super) fn assemble(
 }
 
 fn repeated(line: u32, name: &str, labels: &str) -> DecodeError {
-    let series = if labels.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}{{{labels}}}")
-    };
+    let series = if labels.is_empty() { name.to_owned() } else { format!("{name}{{{labels}}}") };
     fault(line, "each series once in a push", format!("{series} again"))
 }
 
@@ -108,13 +99,7 @@ impl<'a> Builder<'a> {
             batch
         };
         let batches = (0..shards).map(|_| batch()).collect();
-        Self {
-            context,
-            seen,
-            labels: String::new(),
-            batches,
-            first_lines: vec![Vec::new(); shards],
-        }
+        Self { context, seen, labels: String::new(), batches, first_lines: vec![Vec::new(); shards] }
     }
 
     fn finish(self) -> Vec<(Batch, Vec<u32>)> {
@@ -125,22 +110,15 @@ impl<'a> Builder<'a> {
     #[inline]
     fn number(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
         if name.kind == MetricKind::Counter && !is_at_least_zero(sample.value) {
-            let error = fault(
-                sample.line,
-                "a counter increment of at least 0",
-                sample.value.to_string(),
-            );
+            let error = fault(sample.line, "a counter increment of at least 0", sample.value.to_string());
             return Err(PushError::InvalidSample(error).into());
         }
         let context = self.context;
         if !(sample.is_canonical && context.group.is_empty()) {
             self.write_labels(sample, name, None)?;
         }
-        let labels = if sample.is_canonical && context.group.is_empty() {
-            sample.labels.of(context.body)
-        } else {
-            &self.labels
-        };
+        let labels =
+            if sample.is_canonical && context.group.is_empty() { sample.labels.of(context.body) } else { &self.labels };
         let hash = context.router.series_hash(name.family_hash, labels);
         let batch = &mut self.batches[context.router.shard(hash)];
         let next = batch.numbers.len() as u32;
@@ -149,10 +127,7 @@ impl<'a> Builder<'a> {
             return Err(Refused::Repeated(labels.to_owned()));
         }
         let series = batch.push_key(hash, name.family, labels);
-        batch.numbers.push(NumberUpdate {
-            series,
-            value: sample.value,
-        });
+        batch.numbers.push(NumberUpdate { series, value: sample.value });
         Ok(true)
     }
 
@@ -167,24 +142,14 @@ impl<'a> Builder<'a> {
         let known = self.seen.find_or_insert(hash, next, is_same);
         if known.is_none() {
             let series = batch.push_key(hash, name.family, &self.labels);
-            batch.histograms.push(HistogramUpdate {
-                series,
-                histogram: Histogram::default(),
-            });
+            batch.histograms.push(HistogramUpdate { series, histogram: Histogram::default() });
             self.first_lines[shard].push(sample.line);
         }
         let histogram = &mut batch.histograms[known.unwrap_or(next) as usize].histogram;
         match bound {
-            Some(bound) => histogram.buckets.push(Bucket {
-                bound,
-                count: sample.value,
-            }),
+            Some(bound) => histogram.buckets.push(Bucket { bound, count: sample.value }),
             None => {
-                let part = if name.role == SampleRole::Sum {
-                    &mut histogram.sum
-                } else {
-                    &mut histogram.count
-                };
+                let part = if name.role == SampleRole::Sum { &mut histogram.sum } else { &mut histogram.count };
                 if part.replace(sample.value).is_some() {
                     return Err(Refused::Repeated(self.labels.clone()));
                 }
@@ -202,18 +167,11 @@ impl<'a> Builder<'a> {
         let known = self.seen.find_or_insert(hash, next, is_same);
         if known.is_none() {
             let series = batch.push_key(hash, name.family, &self.labels);
-            batch.summaries.push(SummaryUpdate {
-                series,
-                summary: Summary::default(),
-            });
+            batch.summaries.push(SummaryUpdate { series, summary: Summary::default() });
         }
         if quantile.is_none() {
             let summary = &mut batch.summaries[known.unwrap_or(next) as usize].summary;
-            let part = if name.role == SampleRole::Sum {
-                &mut summary.sum
-            } else {
-                &mut summary.count
-            };
+            let part = if name.role == SampleRole::Sum { &mut summary.sum } else { &mut summary.count };
             if part.replace(sample.value).is_some() {
                 return Err(Refused::Repeated(self.labels.clone()));
             }
@@ -224,17 +182,10 @@ impl<'a> Builder<'a> {
     /// Writes the series' labels to the scratch. Checks the sample, and that `le` or `quantile` stands on buckets and
     /// quantiles and nowhere else; returns its value.
     fn position(&mut self, sample: &Sample, name: ResolvedName) -> Result<Option<f64>, PushError> {
-        let label = if name.kind == MetricKind::Histogram {
-            "le"
-        } else {
-            "quantile"
-        };
+        let label = if name.kind == MetricKind::Histogram { "le" } else { "quantile" };
         let invalid = |expected: String, got: &str| Err(PushError::InvalidSample(fault(sample.line, expected, got)));
         if self.context.group.contains(label) {
-            return invalid(
-                format!("a path without the label {label} for a {}", name.kind.name()),
-                label,
-            );
+            return invalid(format!("a path without the label {label} for a {}", name.kind.name()), label);
         }
         let has_position = name.role.position_label().is_some();
         let is_count = matches!(name.role, SampleRole::Bucket | SampleRole::Count);
@@ -299,10 +250,7 @@ fn finish_histograms<'n>(
         }
         let has_infinity = buckets.last().is_some_and(|bucket| bucket.bound == f64::INFINITY);
         if let (false, Some(count)) = (has_infinity, histogram.count) {
-            buckets.push(Bucket {
-                bound: f64::INFINITY,
-                count,
-            });
+            buckets.push(Bucket { bound: f64::INFINITY, count });
         }
     }
     Ok(())

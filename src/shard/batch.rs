@@ -17,10 +17,7 @@ pub struct Router {
 impl Router {
     /// Routes over `shards` shards, at least one.
     pub fn new(shards: usize) -> Self {
-        Self {
-            hasher: ahash::RandomState::new(),
-            shards: shards.max(1),
-        }
+        Self { hasher: ahash::RandomState::new(), shards: shards.max(1) }
     }
 
     /// Number of shards.
@@ -113,11 +110,7 @@ impl Batch {
 
     /// Memory held, for admission; allocations rounded down to their contents.
     pub fn bytes(&self) -> usize {
-        let buckets: usize = self
-            .histograms
-            .iter()
-            .map(|update| size_of_val(&update.histogram.buckets[..]))
-            .sum();
+        let buckets: usize = self.histograms.iter().map(|update| size_of_val(&update.histogram.buckets[..])).sum();
         self.keys.len()
             + size_of_val(&self.numbers[..])
             + size_of_val(&self.histograms[..])
@@ -128,18 +121,14 @@ impl Batch {
     /// The label text of a series of this batch.
     #[inline]
     pub fn key(&self, series: SeriesRef) -> &str {
-        self.keys
-            .get(series.key_start as usize..series.key_end as usize)
-            .unwrap_or_default()
+        self.keys.get(series.key_start as usize..series.key_end as usize).unwrap_or_default()
     }
 
     /// Every series of the batch.
     pub fn series(&self) -> impl Iterator<Item = SeriesRef> {
         let numbers = self.numbers.iter().map(|update| update.series);
         let histograms = self.histograms.iter().map(|update| update.series);
-        numbers
-            .chain(histograms)
-            .chain(self.summaries.iter().map(|update| update.series))
+        numbers.chain(histograms).chain(self.summaries.iter().map(|update| update.series))
     }
 
     /// Appends a label text and returns the reference to its series.
@@ -147,12 +136,7 @@ impl Batch {
     pub fn push_key(&mut self, hash: u64, family: u32, labels: &str) -> SeriesRef {
         let key_start = self.keys.len() as u32;
         self.keys.push_str(labels);
-        SeriesRef {
-            hash,
-            key_start,
-            key_end: self.keys.len() as u32,
-            family,
-        }
+        SeriesRef { hash, key_start, key_end: self.keys.len() as u32, family }
     }
 }
 

@@ -16,10 +16,7 @@ pub struct Budget {
 impl Budget {
     /// Nothing is taken yet.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self {
-            limit,
-            taken: AtomicUsize::new(0),
-        })
+        Arc::new(Self { limit, taken: AtomicUsize::new(0) })
     }
 
     /// What can be taken in all.
@@ -36,10 +33,7 @@ impl Budget {
     pub fn take(self: &Arc<Self>, amount: usize) -> Option<Permit> {
         let fits = |taken: usize| taken.checked_add(amount).filter(|sum| *sum <= self.limit);
         self.taken.try_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
-        Some(Permit {
-            budget: Arc::clone(self),
-            amount,
-        })
+        Some(Permit { budget: Arc::clone(self), amount })
     }
 }
 
@@ -66,10 +60,7 @@ impl Permit {
     pub fn split(&mut self, amount: usize) -> Self {
         let amount = amount.min(self.amount);
         self.amount -= amount;
-        Self {
-            budget: Arc::clone(&self.budget),
-            amount,
-        }
+        Self { budget: Arc::clone(&self.budget), amount }
     }
 
     /// Keeps `amount` taken for good, more or less than was permitted, and gives the rest back.
@@ -111,18 +102,12 @@ pub struct Place {
 impl Gate {
     /// Lets in up to `batches` batches of `bytes` bytes in all.
     pub fn new(batches: usize, bytes: usize) -> Self {
-        Self {
-            batches: Budget::new(batches),
-            bytes: Budget::new(bytes),
-        }
+        Self { batches: Budget::new(batches), bytes: Budget::new(bytes) }
     }
 
     /// A place for one batch, if there is room.
     pub fn enter(&self, bytes: usize) -> Option<Place> {
-        Some(Place {
-            _batches: self.batches.take(1)?,
-            _bytes: self.bytes.take(bytes)?,
-        })
+        Some(Place { _batches: self.batches.take(1)?, _bytes: self.bytes.take(bytes)? })
     }
 }
 
@@ -164,25 +149,13 @@ impl TicketBook {
     /// The acknowledgement comes when the book and all its tickets are gone.
     pub fn new() -> (Self, Acknowledgement) {
         let (sender, answer) = oneshot::channel();
-        let progress = Progress {
-            was_lost: AtomicBool::new(false),
-            answer: Some(sender),
-        };
-        (
-            Self {
-                progress: Arc::new(progress),
-            },
-            Acknowledgement { answer },
-        )
+        let progress = Progress { was_lost: AtomicBool::new(false), answer: Some(sender) };
+        (Self { progress: Arc::new(progress) }, Acknowledgement { answer })
     }
 
     /// The ticket of one batch, which may create as many series as `series` permits.
     pub fn ticket(&self, place: Place, series: Permit) -> Ticket {
-        Ticket {
-            _place: place,
-            series: Some(series),
-            progress: Arc::clone(&self.progress),
-        }
+        Ticket { _place: place, series: Some(series), progress: Arc::clone(&self.progress) }
     }
 }
 
@@ -252,11 +225,7 @@ mod tests {
         let gate = Gate::new(2, 100);
         let first = gate.enter(60).expect("room");
         assert!(gate.enter(41).is_none());
-        assert_eq!(
-            gate.batches.taken(),
-            1,
-            "a batch without room for its bytes has no place either"
-        );
+        assert_eq!(gate.batches.taken(), 1, "a batch without room for its bytes has no place either");
         let _second = gate.enter(40).expect("room");
         drop(first);
         assert!(gate.enter(0).is_some());

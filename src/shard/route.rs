@@ -57,20 +57,10 @@ impl ShardSet {
             let address = Shard::start_in_arbiter(&arbiter.handle(), move |_| {
                 Shard::new(clock, metrics, limits.batches.saturating_add(MAILBOX_SPARE))
             });
-            ShardHandle {
-                address,
-                gate: Gate::new(limits.batches, limits.bytes),
-                arbiter: arbiter.handle(),
-            }
+            ShardHandle { address, gate: Gate::new(limits.batches, limits.bytes), arbiter: arbiter.handle() }
         };
         let shards = arbiters.iter().enumerate().map(start).collect();
-        (
-            Self {
-                router: Router::new(count),
-                shards,
-            },
-            arbiters,
-        )
+        (Self { router: Router::new(count), shards }, arbiters)
     }
 
     /// Where series live.
@@ -107,14 +97,7 @@ impl ShardSet {
         families: Arc<[BatchFamily]>,
         ticket: Ticket,
     ) -> Result<(), ShardError> {
-        self.send(
-            shard,
-            Ingest {
-                batch,
-                families,
-                ticket,
-            },
-        )
+        self.send(shard, Ingest { batch, families, ticket })
     }
 
     /// How many series of a batch are new, for each family of the push; the batch comes back.
@@ -125,14 +108,7 @@ impl ShardSet {
         family_ids: Arc<[Option<u32>]>,
     ) -> Result<(Batch, Vec<usize>), ShardError> {
         let (reply, answer) = oneshot::channel();
-        self.send(
-            shard,
-            CountNew {
-                batch,
-                family_ids,
-                reply,
-            },
-        )?;
+        self.send(shard, CountNew { batch, family_ids, reply })?;
         answer.await.map_err(|_| ShardError::Down(shard))
     }
 

@@ -88,23 +88,11 @@ impl Table {
         for update in &batch.numbers {
             let family = &families[update.series.family as usize];
             match self.find(&batch, update.series, family.family.id) {
-                Some(slot) => merge_number(
-                    &mut self.series.get_mut(slot).value,
-                    update.value,
-                    family.number_rule,
-                    now,
-                ),
-                None => self.create(
-                    &batch,
-                    update.series,
-                    family,
-                    first_number(update.value, family.number_rule, now),
-                ),
+                Some(slot) => merge_number(&mut self.series.get_mut(slot).value, update.value, family.number_rule, now),
+                None => self.create(&batch, update.series, family, first_number(update.value, family.number_rule, now)),
             }
         }
-        let Batch {
-            histograms, summaries, ..
-        } = &batch;
+        let Batch { histograms, summaries, .. } = &batch;
         for update in histograms {
             let family = &families[update.series.family as usize];
             let histogram = update.histogram.clone();
@@ -146,9 +134,7 @@ impl Table {
                 stored.family == family_id && *stored.key == *key
             }
         };
-        self.index
-            .find(table_hash(series.hash as u32), is_same)
-            .map(|entry| entry.slot)
+        self.index.find(table_hash(series.hash as u32), is_same).map(|entry| entry.slot)
     }
 
     #[cold]
@@ -156,12 +142,8 @@ impl Table {
         let key: Arc<str> = batch.key(series).into();
         let id = family.family.id;
         let slot = self.series.push(Series { key, value, family: id });
-        let entry = IndexEntry {
-            hash: series.hash as u32,
-            slot,
-        };
-        self.index
-            .insert_unique(table_hash(entry.hash), entry, |entry| table_hash(entry.hash));
+        let entry = IndexEntry { hash: series.hash as u32, slot };
+        self.index.insert_unique(table_hash(entry.hash), entry, |entry| table_hash(entry.hash));
         let order = id as usize;
         if self.orders.len() <= order {
             self.orders.resize_with(order + 1, FamilyOrder::default);

@@ -22,8 +22,7 @@ impl FamilyOrder {
     pub fn settle(&mut self, most: usize, key: impl Fn(u32) -> Arc<str>) -> usize {
         let moved = self.waiting.len().min(most);
         let first = self.waiting.len() - moved;
-        self.sorted
-            .extend(self.waiting.drain(first..).map(|slot| (key(slot), slot)));
+        self.sorted.extend(self.waiting.drain(first..).map(|slot| (key(slot), slot)));
         moved
     }
 
@@ -35,8 +34,6 @@ impl FamilyOrder {
     /// The ordered series behind a key; all of them without one.
     pub fn after(&self, key: Option<&str>) -> impl Iterator<Item = (&Arc<str>, u32)> {
         let start = key.map_or(Bound::Unbounded, Bound::Excluded);
-        self.sorted
-            .range::<str, _>((start, Bound::Unbounded))
-            .map(|(key, slot)| (key, *slot))
+        self.sorted.range::<str, _>((start, Bound::Unbounded)).map(|(key, slot)| (key, *slot))
     }
 }

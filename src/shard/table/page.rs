@@ -70,17 +70,11 @@ impl Table {
                     return page;
                 }
                 if let Some(last) = self.fill(&mut page, family, &cursor, request, now) {
-                    page.next = Some(Cursor {
-                        after: Some(last),
-                        ..cursor
-                    });
+                    page.next = Some(Cursor { after: Some(last), ..cursor });
                     return page;
                 }
             }
-            cursor = Cursor {
-                family: cursor.family + 1,
-                after: None,
-            };
+            cursor = Cursor { family: cursor.family + 1, after: None };
         }
         page
     }
@@ -97,12 +91,7 @@ impl Table {
         let mut ordered = self.orders[family.id as usize].after(cursor.after.as_deref());
         let mut ahead = Vec::with_capacity(LOOK_AHEAD);
         loop {
-            ahead.extend(
-                ordered
-                    .by_ref()
-                    .take(LOOK_AHEAD)
-                    .map(|(key, slot)| (key, &self.series.get(slot).value)),
-            );
+            ahead.extend(ordered.by_ref().take(LOOK_AHEAD).map(|(key, slot)| (key, &self.series.get(slot).value)));
             if ahead.is_empty() {
                 return None;
             }

@@ -7,16 +7,10 @@ use crate::shard::batch::{NumberUpdate, Router};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const GAUGES: GaugeRule = GaugeRule {
-    policy: GaugePolicy::Last,
-    window: 1000,
-};
+const GAUGES: GaugeRule = GaugeRule { policy: GaugePolicy::Last, window: 1000 };
 
 fn family(id: u32, name: &str) -> BatchFamily {
-    BatchFamily {
-        family: Arc::new(Family::new(id, name, MetricKind::Counter)),
-        number_rule: NumberRule::Add,
-    }
+    BatchFamily { family: Arc::new(Family::new(id, name, MetricKind::Counter)), number_rule: NumberRule::Add }
 }
 
 fn batch(router: &Router, families: &[BatchFamily], numbers: &[(u32, String, f64)]) -> Batch {
@@ -32,24 +26,13 @@ fn batch(router: &Router, families: &[BatchFamily], numbers: &[(u32, String, f64
 /// All pages of `bytes` each, as one text without headers.
 fn exposition(table: &mut Table, families: &[BatchFamily], bytes: usize) -> String {
     let families: Arc<[Arc<Family>]> = families.iter().map(|family| Arc::clone(&family.family)).collect();
-    let mut request = PageRequest {
-        families,
-        cursor: Cursor::default(),
-        bytes,
-        gauges: GAUGES,
-    };
+    let mut request = PageRequest { families, cursor: Cursor::default(), bytes, gauges: GAUGES };
     let mut text = Vec::new();
     loop {
         let page = table.page(&request, 0);
         assert!(page.text.len() <= bytes + 64, "a page of {} bytes", page.text.len());
-        assert_eq!(
-            page.series.last().map_or(0, |series| series.text_end as usize),
-            page.text.len()
-        );
-        assert_eq!(
-            page.series.last().map_or(0, |series| series.key_end as usize),
-            page.keys.len()
-        );
+        assert_eq!(page.series.last().map_or(0, |series| series.text_end as usize), page.text.len());
+        assert_eq!(page.series.last().map_or(0, |series| series.key_end as usize), page.keys.len());
         text.extend_from_slice(&page.text);
         match page.next {
             Some(next) => request.cursor = next,
@@ -62,16 +45,9 @@ fn exposition(table: &mut Table, families: &[BatchFamily], bytes: usize) -> Stri
 fn pages_show_families_in_their_order_and_series_by_label_text() {
     let (router, families) = (Router::new(1), [family(1, "a"), family(0, "b")]);
     let mut table = Table::default();
-    let numbers = [
-        (1, "x=\"2\"".to_owned(), 1.0),
-        (0, String::new(), 2.0),
-        (1, "x=\"10\"".to_owned(), 3.0),
-    ];
+    let numbers = [(1, "x=\"2\"".to_owned(), 1.0), (0, String::new(), 2.0), (1, "x=\"10\"".to_owned(), 3.0)];
     assert_eq!(table.apply(batch(&router, &families, &numbers), &families, 0), 3);
-    assert_eq!(
-        exposition(&mut table, &families, 1000),
-        "a 2\nb{x=\"10\"} 3\nb{x=\"2\"} 1\n"
-    );
+    assert_eq!(exposition(&mut table, &families, 1000), "a 2\nb{x=\"10\"} 3\nb{x=\"2\"} 1\n");
     assert_eq!(table.len(), 3);
     assert_eq!(families[1].family.series(), 2);
 }
@@ -82,10 +58,7 @@ fn a_flood_of_new_series_is_put_in_order_over_several_pages() {
     let numbers: Vec<_> = (0..5000).map(|at| (0, format!("x=\"{at:05}\""), 1.0)).collect();
     let mut table = Table::default();
     table.apply(batch(&router, &families, &numbers), &families, 0);
-    let expected: String = numbers
-        .iter()
-        .map(|(_, labels, _)| format!("a{{{labels}}} 1\n"))
-        .collect();
+    let expected: String = numbers.iter().map(|(_, labels, _)| format!("a{{{labels}}} 1\n")).collect();
     assert_eq!(exposition(&mut table, &families, 700), expected);
 }
 
@@ -94,15 +67,8 @@ fn new_series_are_told_from_stored_ones() {
     let (router, families) = (Router::new(1), [family(0, "a"), family(1, "b")]);
     let mut table = Table::default();
     table.apply(batch(&router, &families, &[(0, String::new(), 1.0)]), &families, 0);
-    let next = batch(
-        &router,
-        &families,
-        &[
-            (0, String::new(), 1.0),
-            (1, String::new(), 1.0),
-            (1, "x=\"1\"".into(), 1.0),
-        ],
-    );
+    let next =
+        batch(&router, &families, &[(0, String::new(), 1.0), (1, String::new(), 1.0), (1, "x=\"1\"".into(), 1.0)]);
     assert_eq!(table.count_new(&next, &[Some(0), Some(1)]), [0, 2]);
     assert_eq!(table.count_new(&next, &[Some(0), None]), [0, 2]);
     assert_eq!(table.apply(next, &families, 0), 2);

@@ -1,0 +1,46 @@
+"""Fixtures: servers that are stopped, and looked at, when their test ends."""
+
+import os
+
+import pytest
+
+from harness import Server, find_program
+
+# Everything here stays on this machine, whatever proxy is set.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
+
+
+@pytest.fixture
+def start():
+    """Starts servers with the flags given."""
+    servers = []
+
+    def start_one(*flags, **options):
+        servers.append(Server(*flags, **options))
+        return servers[-1]
+
+    yield start_one
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def server(start):
+    """A server as it comes out of the box, but for shards: several, so that pushes are split even on one core."""
+    return start("--shards", "3")
+
+
+def program(name):
+    @pytest.fixture(name=name, scope="session")
+    def find():
+        path = find_program(name)
+        if path is None:
+            pytest.skip(f"{name} is not installed (CI=true makes this a failure)")
+        return path
+
+    return find
+
+
+curl = program("curl")
+prometheus = program("prometheus")
+promtool = program("promtool")

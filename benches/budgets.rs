@@ -97,7 +97,7 @@ struct Ours {
 impl Ours {
     fn push(&mut self, body: &[u8]) {
         let t0 = Instant::now();
-        let text = decode(body, &self.rules.limits, &mut self.d).unwrap();
+        let text = decode(body, &self.rules.limits, self.router.hasher(), &mut self.d).unwrap();
         let t1 = Instant::now();
         let view = self.reg.view();
         let asm = self.a.assemble(text, &self.d, &GroupLabels::default(), &self.rules, &view, &self.router).unwrap();
@@ -117,7 +117,7 @@ impl Ours {
     }
 }
 fn main() {
-    for series in [1000usize] {
+    for series in [1000usize, 100_000, 1_000_000] {
         let bodies = bodies(series);
         let mut r =
             Reference { h: ahash::RandomState::new(), t: HashTable::new(), keys: vec![], arena: vec![], vals: vec![] };

@@ -93,9 +93,9 @@ impl Ingest {
 
     fn assemble(&self, body: &[u8], group: &GroupLabels, scratch: &mut Scratch) -> Result<Assembled, PushError> {
         let Scratch { decoded, assembler } = scratch;
-        let text = decode(body, &self.rules.limits, decoded).map_err(PushError::Malformed)?;
-        let register = self.registry.view();
         let router = self.shards.router();
+        let text = decode(body, &self.rules.limits, router.hasher(), decoded).map_err(PushError::Malformed)?;
+        let register = self.registry.view();
         assembler.assemble(text, decoded, group, &self.rules, &register, router)
     }
 

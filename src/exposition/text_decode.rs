@@ -6,12 +6,17 @@
 //! a line, a missing last line end, TYPE after samples. OpenMetrics is another format and not read here.
 
 mod canonical;
+mod scan;
+
+use std::num::NonZeroU64;
 
 use super::error::{DecodeError, Excerpt, Limits};
 use super::number::read_float;
 use crate::model::family::MetricKind;
+use crate::model::labels::LabelHasher;
 use crate::model::name::{label_name_length, metric_name_length};
-use canonical::{canonical_labels, string_mark};
+use canonical::canonical_labels;
+use scan::string_mark;
 
 /// A piece of the body. Bodies are below 4 GiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +47,8 @@ pub struct Sample {
     pub name: u32,
     /// Counted from 1.
     pub line: u32,
-    /// Whether the labels are written as a series key is: names ascending, nothing left out or quoted (`model::labels`).
-    pub is_canonical: bool,
+    /// The labels' hash, if they are written as a series key is: names ascending, compact, unquoted (`model::labels`).
+    pub canonical_hash: Option<NonZeroU64>,
 }
 
 /// A metric name as written, without its quotes but with their escapes.
@@ -95,10 +100,15 @@ impl Decoded {
 ///
 /// # Errors
 /// The first line that is not the format's, or is beyond a limit. `decoded` then holds nothing of use.
-pub fn decode<'b>(body: &'b [u8], limits: &Limits, decoded: &mut Decoded) -> Result<&'b str, DecodeError> {
+pub fn decode<'b>(
+    body: &'b [u8],
+    limits: &Limits,
+    hasher: &LabelHasher,
+    decoded: &mut Decoded,
+) -> Result<&'b str, DecodeError> {
     decoded.clear();
     let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
-    let mut decoder = Decoder { body, limits, line: 1, last_name: b"", decoded };
+    let mut decoder = Decoder { body, limits, hasher, line: 1, last_name: b"", decoded };
     decoder.run().map_err(|error| *error)?;
     Ok(text)
 }
@@ -114,6 +124,7 @@ type Result<T, E = Box<DecodeError>> = std::result::Result<T, E>;
 struct Decoder<'b, 'd> {
     body: &'b [u8],
     limits: &'d Limits,
+    hasher: &'d LabelHasher,
     line: u32,
     /// The name of the sample before, as written; empty if it was in quotes.
     last_name: &'b [u8],
@@ -144,25 +155,24 @@ impl<'b> Decoder<'b, '_> {
     fn sample(&mut self, start: usize) -> Result<usize> {
         let (mut at, in_braces) = self.sample_name(start)?;
         at = self.skip_blanks(at);
-        let (mut labels, mut is_canonical) = (Span::default(), true);
-        if !in_braces && self.peek(at) == Some(b'{') {
-            at += 1;
-            if let Some(length) = canonical_labels(&self.body[at..], self.limits) {
-                labels = Span::new(at, at + length);
-                at += length + 1;
-            } else {
-                is_canonical = false;
-            }
-        }
-        if in_braces || !is_canonical {
-            (labels, at) = self.labels(at, in_braces)?;
-            is_canonical = false;
+        let mut labels = Span::default();
+        let mut canonical_hash = None;
+        if in_braces {
+            (labels, at) = self.labels(at, true)?;
+        } else if self.peek(at) != Some(b'{') {
+            canonical_hash = Some(self.hasher.hash(b""));
+        } else if let Some(length) = canonical_labels(&self.body[at + 1..], self.limits) {
+            labels = Span::new(at + 1, at + 1 + length);
+            canonical_hash = Some(self.hasher.hash(&self.body[at + 1..at + 1 + length]));
+            at += length + 2;
+        } else {
+            (labels, at) = self.labels(at + 1, false)?;
         }
         at = self.skip_blanks(at);
         let Some((value, length)) = read_float(&self.body[at..]) else { return Err(self.error("a number", at)) };
         let end = at + length;
         let name = self.decoded.names.len() as u32 - 1;
-        self.decoded.samples.push(Sample { labels, value, name, line: self.line, is_canonical });
+        self.decoded.samples.push(Sample { labels, value, name, line: self.line, canonical_hash });
         if self.peek(end) == Some(b'\n') { Ok(end + 1) } else { self.timestamp(end) }
     }
 

@@ -7,6 +7,8 @@
 //! Encoders print the text as it stands.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher, Hasher};
+use std::num::NonZeroU64;
 
 use smallvec::SmallVec;
 
@@ -245,6 +247,29 @@ pub fn escape_value(value: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(escaped)
+}
+
+/// Hashes label sets by their canonical text. Seeded anew for each process, so that nobody outside can choose labels that
+/// meet in one hash.
+#[derive(Clone, Debug)]
+pub struct LabelHasher {
+    state: ahash::RandomState,
+}
+
+impl LabelHasher {
+    /// A hasher with a seed of its own.
+    #[allow(clippy::new_without_default, reason = "two hashers are never alike, which `default` would suggest")]
+    pub fn new() -> Self {
+        Self { state: ahash::RandomState::new() }
+    }
+
+    /// The hash of canonical label text, or of a name.
+    #[inline]
+    pub fn hash(&self, text: &[u8]) -> NonZeroU64 {
+        let mut hasher = self.state.build_hasher();
+        hasher.write(text);
+        NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN)
+    }
 }
 
 /// Undoes the escapes `\\`, `\"` and `\n`; any other backslash stays.

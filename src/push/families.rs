@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 use super::{PlannedFamily, PushError, PushRules, SummaryPolicy, fault};
 use crate::aggregate::NumberRule;
@@ -21,7 +22,7 @@ pub(super) struct ResolvedName {
     pub family: u32,
     pub role: SampleRole,
     pub kind: MetricKind,
-    pub family_hash: u64,
+    pub family_hash: NonZeroU64,
     /// Samples of a summary that the policy drops: checked, not kept.
     pub is_discarded: bool,
 }
@@ -66,7 +67,7 @@ impl FamilyPlan {
         resolver.declared_families()?;
         for name in &decoded.names {
             let owner = resolver.owner(name_text(body, *name), name.line)?;
-            let family_hash = router.family_hash(&owner.family);
+            let family_hash = router.hasher().hash(owner.family.as_bytes());
             self.names.push(ResolvedName {
                 role: owner.role,
                 kind: owner.kind,

@@ -114,12 +114,14 @@ impl<'a> Builder<'a> {
             return Err(PushError::InvalidSample(error).into());
         }
         let context = self.context;
-        if !(sample.is_canonical && context.group.is_empty()) {
-            self.write_labels(sample, name, None)?;
-        }
-        let labels =
-            if sample.is_canonical && context.group.is_empty() { sample.labels.of(context.body) } else { &self.labels };
-        let hash = context.router.series_hash(name.family_hash, labels);
+        let (labels, labels_hash) = match sample.canonical_hash {
+            Some(hash) if context.group.is_empty() => (sample.labels.of(context.body), hash),
+            _ => {
+                self.write_labels(sample, name, None)?;
+                (self.labels.as_str(), context.router.hasher().hash(self.labels.as_bytes()))
+            }
+        };
+        let hash = context.router.series_hash(name.family_hash, labels_hash);
         let batch = &mut self.batches[context.router.shard(hash)];
         let next = batch.numbers.len() as u32;
         let is_same = |at: u32| is_series(batch, batch.numbers[at as usize].series, name, labels);
@@ -134,7 +136,7 @@ impl<'a> Builder<'a> {
     /// Returns whether the sample is the first of its series, as [`Self::summary_part`] does.
     fn histogram_part(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
         let bound = self.position(sample, name)?;
-        let hash = self.context.router.series_hash(name.family_hash, &self.labels);
+        let hash = self.hash(name);
         let shard = self.context.router.shard(hash);
         let batch = &mut self.batches[shard];
         let next = batch.histograms.len() as u32;
@@ -160,7 +162,7 @@ impl<'a> Builder<'a> {
 
     fn summary_part(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
         let quantile = self.position(sample, name)?;
-        let hash = self.context.router.series_hash(name.family_hash, &self.labels);
+        let hash = self.hash(name);
         let batch = &mut self.batches[self.context.router.shard(hash)];
         let next = batch.summaries.len() as u32;
         let is_same = |at: u32| is_series(batch, batch.summaries[at as usize].series, name, &self.labels);
@@ -177,6 +179,12 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(known.is_none())
+    }
+
+    /// The hash of the series whose labels are in the scratch.
+    fn hash(&self, name: ResolvedName) -> u64 {
+        let router = self.context.router;
+        router.series_hash(name.family_hash, router.hasher().hash(self.labels.as_bytes()))
     }
 
     /// Writes the series' labels to the scratch. Checks the sample, and that `le` or `quantile` stands on buckets and

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::batch::{Batch, BatchFamily, SeriesRef};
+use super::batch::{Batch, BatchFamily, NumberUpdate, SeriesRef};
 use crate::aggregate::{first_number, merge_histogram, merge_number, merge_summary};
 use crate::model::value::{Millis, Value};
 use order::FamilyOrder;
@@ -23,6 +23,9 @@ pub struct Table {
     /// By family id; those without series here may be missing.
     orders: Vec<FamilyOrder>,
 }
+
+/// Series looked up at once.
+const SIDE_BY_SIDE: usize = 32;
 
 /// Half the hash is kept, so that the index grows without looking at the series.
 #[derive(Clone, Copy, Debug)]
@@ -85,12 +88,8 @@ impl Table {
     /// Merges a batch. Cannot fail: all checks were made before. Returns the number of series created.
     pub fn apply(&mut self, batch: Batch, families: &[BatchFamily], now: Millis) -> usize {
         let before = self.len();
-        for update in &batch.numbers {
-            let family = &families[update.series.family as usize];
-            match self.find(&batch, update.series, family.family.id) {
-                Some(slot) => merge_number(&mut self.series.get_mut(slot).value, update.value, family.number_rule, now),
-                None => self.create(&batch, update.series, family, first_number(update.value, family.number_rule, now)),
-            }
+        for updates in batch.numbers.chunks(SIDE_BY_SIDE) {
+            self.apply_numbers(&batch, updates, families, now);
         }
         let Batch { histograms, summaries, .. } = &batch;
         for update in histograms {
@@ -110,6 +109,33 @@ impl Table {
             }
         }
         self.len() - before
+    }
+
+    /// Each step of a look-up waits for memory. Taken for many series at once, step by step, the waits overlap.
+    fn apply_numbers(&mut self, batch: &Batch, updates: &[NumberUpdate], families: &[BatchFamily], now: Millis) {
+        let mut slots = [None; SIDE_BY_SIDE];
+        for (slot, update) in slots.iter_mut().zip(updates) {
+            let hash = update.series.hash as u32;
+            *slot = self.index.find(table_hash(hash), |entry| entry.hash == hash).map(|entry| entry.slot);
+        }
+        let mut stored_keys = [""; SIDE_BY_SIDE];
+        for (key, slot) in stored_keys.iter_mut().zip(&slots) {
+            if let Some(slot) = slot {
+                *key = &self.series.get(*slot).key;
+            }
+        }
+        let mut is_found = [false; SIDE_BY_SIDE];
+        for ((is_found, key), update) in is_found.iter_mut().zip(&stored_keys).zip(updates) {
+            *is_found = *key == batch.key(update.series);
+        }
+        for ((slot, is_found), update) in slots.into_iter().zip(is_found).zip(updates) {
+            let family = &families[update.series.family as usize];
+            let likely = slot.filter(|slot| is_found && self.series.get(*slot).family == family.family.id);
+            match likely.or_else(|| self.find(batch, update.series, family.family.id)) {
+                Some(slot) => merge_number(&mut self.series.get_mut(slot).value, update.value, family.number_rule, now),
+                None => self.create(batch, update.series, family, first_number(update.value, family.number_rule, now)),
+            }
+        }
     }
 
     /// How many of the batch's series are not stored yet, for each of the push's families; those of a family without an

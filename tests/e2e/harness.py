@@ -117,6 +117,11 @@ class Server:
         except OSError:
             return False
 
+    def is_closed(self):
+        """Whether it takes no connections any more."""
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, self.port)) != 0
+
     def connection(self):
         return http.client.HTTPConnection(HOST, self.port, timeout=REQUEST_SECONDS)
 

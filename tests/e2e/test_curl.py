@@ -37,7 +37,11 @@ CASES = {
         histogram({"1": 10, "2": 11, "+Inf": 11}, 6.5, 11),
     ),
     "bounds are one bucket by value": (
-        [histogram_text({"1": 1, "+Inf": 1}), histogram_text({"1.0": 1, "+Inf": 1}), histogram_text({"1e0": 1, "Inf": 1})],
+        [
+            histogram_text({"1": 1, "+Inf": 1}),
+            histogram_text({"1.0": 1, "+Inf": 1}),
+            histogram_text({"1e0": 1, "Inf": 1}),
+        ],
         histogram({"1": 3, "+Inf": 3}),
     ),
     "the last gauge is shown": (
@@ -71,6 +75,13 @@ def test_a_type_settles_what_came_without_one(server, send):
 
 
 def test_both_addresses_of_the_door_are_one(server, send):
-    for path in ("/metrics", "/metrics/", "/aggregate/metrics", "/aggregate/metrics/", "/metrics/job/j", "/aggregate/metrics/job/j"):
+    for path in (
+        "/metrics",
+        "/metrics/",
+        "/aggregate/metrics",
+        "/aggregate/metrics/",
+        "/metrics/job/j",
+        "/aggregate/metrics/job/j",
+    ):
         assert send("x 1\n", path) == "202"
     assert samples(server.page()) == {series("x"): 4, series("x", job="j"): 2}

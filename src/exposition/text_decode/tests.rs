@@ -8,7 +8,8 @@ type Plain = (String, String, f64);
 
 fn samples(body: &[u8]) -> Result<Vec<Plain>, String> {
     let mut decoded = Decoded::default();
-    let text = decode(body, &Limits::default(), &mut decoded).map_err(|error| error.to_string())?;
+    let text =
+        decode(body, &Limits::default(), &LabelHasher::new(), &mut decoded).map_err(|error| error.to_string())?;
     let plain = |sample: &Sample| {
         let name = decoded.names[sample.name as usize].text.of(text);
         (name.to_owned(), sample.labels.of(text).to_owned(), sample.value)
@@ -123,17 +124,18 @@ fn keeps_its_limits() {
         ("# a comment that goes on for more than the limit\n", "line 1: expected a line of at most 40 bytes, got 49"),
     ];
     for (body, expected) in cases {
-        let refused = decode(body.as_bytes(), &limits, &mut Decoded::default()).map_err(|error| error.to_string());
+        let refused = decode(body.as_bytes(), &limits, &LabelHasher::new(), &mut Decoded::default())
+            .map_err(|error| error.to_string());
         assert_eq!(refused, Err(expected.to_owned()));
     }
-    assert!(decode(b"x{a=\"1\",b=\"2\"} 1\n", &limits, &mut Decoded::default()).is_ok());
+    assert!(decode(b"x{a=\"1\",b=\"2\"} 1\n", &limits, &LabelHasher::new(), &mut Decoded::default()).is_ok());
 }
 
 #[test]
 fn reads_help_and_type() {
     let body = "# HELP x some \\\\ help  \n#\tTYPE x\tCounter \n# TYPE \"my.x\" unknown\n# HELP y\r\n";
     let mut decoded = Decoded::default();
-    let text = decode(body.as_bytes(), &Limits::default(), &mut decoded).expect("valid");
+    let text = decode(body.as_bytes(), &Limits::default(), &LabelHasher::new(), &mut decoded).expect("valid");
     let seen: Vec<String> = decoded
         .metadata
         .iter()
@@ -169,15 +171,15 @@ fn tells_canonical_labels_from_others() {
     ];
     for (body, expected) in cases {
         let mut decoded = Decoded::default();
-        decode(body.as_bytes(), &Limits::default(), &mut decoded).expect("valid");
-        assert_eq!(decoded.samples[0].is_canonical, expected, "{body}");
+        decode(body.as_bytes(), &Limits::default(), &LabelHasher::new(), &mut decoded).expect("valid");
+        assert_eq!(decoded.samples[0].canonical_hash.is_some(), expected, "{body}");
     }
 }
 
 #[test]
 fn counts_timestamps() {
     let mut decoded = Decoded::default();
-    decode(b"x 1 5\ny 1\nz 1 6\n", &Limits::default(), &mut decoded).expect("valid");
+    decode(b"x 1 5\ny 1\nz 1 6\n", &Limits::default(), &LabelHasher::new(), &mut decoded).expect("valid");
     assert_eq!(decoded.timestamps, 2);
 }
 

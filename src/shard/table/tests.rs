@@ -16,7 +16,8 @@ fn family(id: u32, name: &str) -> BatchFamily {
 fn batch(router: &Router, families: &[BatchFamily], numbers: &[(u32, String, f64)]) -> Batch {
     let mut batch = Batch::default();
     for (family, labels, value) in numbers {
-        let hash = router.series_hash(router.family_hash(&families[*family as usize].family.name), labels);
+        let name = router.hasher().hash(families[*family as usize].family.name.as_bytes());
+        let hash = router.series_hash(name, router.hasher().hash(labels.as_bytes()));
         let series = batch.push_key(hash, *family, labels);
         batch.numbers.push(NumberUpdate { series, value: *value });
     }

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Runs the end-to-end tests: real clients, a real Prometheus server, and the binary in $CATCHMENT_BIN
+# (target/release/catchment if unset). Arguments go to pytest. $E2E_LOAD_SECONDS sets how long the load test pushes;
+# CI=true makes a missing Prometheus a failure instead of a skip.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+venv=$root/.e2e/venv
+
+if [ -n "${CATCHMENT_BIN:-}" ]; then
+    binary=$(realpath "$CATCHMENT_BIN")
+else
+    binary=$root/target/release/catchment
+fi
+if [ ! -x "$binary" ]; then
+    echo "$0: no binary at $binary: run cargo build --release, or set CATCHMENT_BIN" >&2
+    exit 1
+fi
+
+install_python_packages() {
+    if cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
+        return
+    fi
+    "${PYTHON:-python3}" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+    cp "$here/requirements.txt" "$venv/requirements.txt"
+}
+
+# Debian's package brings promtool, and a service that is not wanted here.
+install_prometheus() {
+    if command -v prometheus >/dev/null; then
+        return
+    fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "$0: prometheus is missing and cannot be installed from here" >&2
+        return
+    fi
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        trap 'rm -f "$policy"' EXIT INT TERM
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus >/dev/null ||
+        echo "$0: prometheus could not be installed" >&2
+    if [ -d /run/systemd/system ]; then
+        systemctl disable --quiet --now prometheus || true
+    fi
+}
+
+install_python_packages
+install_prometheus
+cd "$root"
+export CATCHMENT_BIN="$binary" PYTHONDONTWRITEBYTECODE=1
+"$venv/bin/python" -m pytest -p no:cacheprovider "$here" "$@"

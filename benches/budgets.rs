@@ -140,7 +140,7 @@ fn main() {
             o.push(b.as_bytes());
         }
         o.t = [0.0; 3];
-        let reps = (2_000_000 / series).max(1);
+        let reps = std::env::var("REPS").ok().and_then(|r| r.parse().ok()).unwrap_or((2_000_000 / series).max(1));
         let mut ratios = vec![];
         let (mut rt, mut ot) = (0.0, 0.0);
         for _ in 0..7 {

@@ -15,7 +15,7 @@ use super::number::read_float;
 use crate::model::family::MetricKind;
 use crate::model::labels::LabelHasher;
 use crate::model::name::{label_name_length, metric_name_length};
-use canonical::canonical_labels;
+use canonical::CanonicalReader;
 use scan::string_mark;
 
 /// A piece of the body. Bodies are below 4 GiB.
@@ -108,7 +108,8 @@ pub fn decode<'b>(
 ) -> Result<&'b str, DecodeError> {
     decoded.clear();
     let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
-    let mut decoder = Decoder { body, limits, hasher, line: 1, last_name: b"", decoded };
+    let mut decoder =
+        Decoder { body, limits, hasher, line: 1, last_name: b"", canonical: CanonicalReader::default(), decoded };
     decoder.run().map_err(|error| *error)?;
     Ok(text)
 }
@@ -128,6 +129,7 @@ struct Decoder<'b, 'd> {
     line: u32,
     /// The name of the sample before, as written; empty if it was in quotes.
     last_name: &'b [u8],
+    canonical: CanonicalReader,
     decoded: &'d mut Decoded,
 }
 
@@ -161,7 +163,7 @@ impl<'b> Decoder<'b, '_> {
             (labels, at) = self.labels(at, true)?;
         } else if self.peek(at) != Some(b'{') {
             canonical_hash = Some(self.hasher.hash(b""));
-        } else if let Some(length) = canonical_labels(&self.body[at + 1..], self.limits) {
+        } else if let Some(length) = self.canonical.labels(&self.body[at + 1..], self.limits) {
             labels = Span::new(at + 1, at + 1 + length);
             canonical_hash = Some(self.hasher.hash(&self.body[at + 1..at + 1 + length]));
             at += length + 2;

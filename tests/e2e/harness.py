@@ -1,4 +1,4 @@
-"""What the end-to-end tests are built of: a running Catchment, requests to it, and its page read by the official parser."""
+"""What the end-to-end tests are built of: a running Catchment, requests to it, its page read by the official parser."""
 
 import http.client
 import os
@@ -28,7 +28,7 @@ def binary():
 
 
 def clean_environment(**extra):
-    """The environment without the settings of whoever runs the tests (CATCHMENT_BIN would be an unknown setting, too)."""
+    """The environment without settings of whoever runs the tests; CATCHMENT_BIN would be an unknown one, too."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CATCHMENT_")}
     return kept | extra
 
@@ -148,6 +148,10 @@ class Server:
         for body in bodies:
             assert self.push(body, path, method) == (202, "")
 
+    def own(self, name, **labels):
+        """A sample of Catchment's own metrics."""
+        return samples(self.get("/-/metrics")[1])[series(name, **labels)]
+
     def page(self):
         status, text = self.get("/metrics")
         assert status == 200
@@ -201,6 +205,15 @@ def histogram_text(buckets, total=None, count=None, name="h"):
     lines += [] if total is None else [f"{name}_sum {total}"]
     lines += [] if count is None else [f"{name}_count {count}"]
     return "\n".join(lines) + "\n"
+
+
+def push_big_page(server):
+    """Makes the page far bigger than what sockets can buffer; returns its lines."""
+    pushes, count = 4, 30_000
+    for part in range(pushes):
+        lines = [f'big{{part="{part}",number="{number}",padding="{"x" * 200}"}} 1\n' for number in range(count)]
+        server.push_all("".join(lines))
+    return pushes * count + 1
 
 
 def slow_scrape(port, path="/metrics"):

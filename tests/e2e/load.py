@@ -36,7 +36,7 @@ TYPES = f"# TYPE {COUNTER} counter\n# TYPE {HISTOGRAM} histogram\n# TYPE {SUMMAR
 
 
 def setup(ballast):
-    """What is pushed before the load, so that the load's types are known and the page is not small. With its samples."""
+    """What is pushed before the load, so that its types are known and the page is not small; and its samples."""
     lines = [f'{BALLAST}{{number="{number}",padding="{"x" * 150}"}} {number}' for number in range(ballast)]
     found = {series(BALLAST, number=str(number), padding="x" * 150): number for number in range(ballast)}
     text = (

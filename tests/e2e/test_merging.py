@@ -1,4 +1,4 @@
-"""What other aggregating gateways are known to do, or to do wrong, with two pushes. Each case starts with an empty server."""
+"""What other aggregating gateways are known to do, or to do wrong, with two pushes. Each case has an empty server."""
 
 import pytest
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import HOST, eventually, run_to_end, samples, series, slow_scrape
+from harness import HOST, eventually, push_big_page, run_to_end, samples, series, slow_scrape
 
 
 def test_a_busy_port_is_named(server):
@@ -123,20 +123,9 @@ def test_idle_connections_do_not_delay_the_end(start):
     assert server.process.exit_code(10) == 0
 
 
-BIG_SERIES = 30_000
-BIG_PUSHES = 4
-
-
-def fill(server):
-    """Makes the page far bigger than what sockets can buffer."""
-    for part in range(BIG_PUSHES):
-        lines = [f'big{{part="{part}",number="{number}",padding="{"x" * 200}"}} 1\n' for number in range(BIG_SERIES)]
-        server.push_all("".join(lines))
-
-
 def test_at_the_end_it_is_not_ready_first_and_finishes_a_slow_scrape(start):
     server = start(shutdown_delay="2s")
-    fill(server)
+    lines = push_big_page(server)
     scrape = slow_scrape(server.port)
     page = scrape.read(100_000)
 
@@ -151,13 +140,13 @@ def test_at_the_end_it_is_not_ready_first_and_finishes_a_slow_scrape(start):
     assert time.monotonic() - asked_at > 1.9
     assert not server.process.has_ended()
     page += scrape.read()
-    assert page.count(b"\n") == BIG_SERIES * BIG_PUSHES + 1
+    assert page.count(b"\n") == lines
     assert server.process.exit_code() == 0
 
 
 def test_a_scrape_that_reads_nothing_does_not_hold_up_the_end_for_ever(start):
     server = start("--shutdown-timeout", "1s")
-    fill(server)
+    push_big_page(server)
     scrape = slow_scrape(server.port)
     server.process.ask_to_stop()
     assert server.process.exit_code(15) == 0
@@ -172,8 +161,7 @@ def test_a_push_on_its_way_is_finished(start):
     connection = socket.create_connection((HOST, server.port), timeout=10)
     head = f"POST /metrics HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len(body)}\r\n\r\n"
     connection.sendall(head.encode() + body[:5])
-    inflight = series("catchment_inflight_bytes")
-    eventually(lambda: samples(server.get("/-/metrics")[1])[inflight] > 0, "the push has begun")
+    eventually(lambda: server.own("catchment_inflight_bytes") > 0, "the push has begun")
     server.process.ask_to_stop()
 
     eventually(server.is_closed, "listener closed")

@@ -12,7 +12,7 @@ from breakers import BREAKERS
 from harness import HOST, Process, clean_environment, eventually, free_port, histogram_text
 
 # Several scrapes, on a busy machine.
-SCRAPED_SECONDS = 40
+SCRAPED_SECONDS = 20
 
 
 class Prometheus:

@@ -168,11 +168,29 @@ fn tells_canonical_labels_from_others() {
         (r#"x{ } 1"#, false),
         (r#"x{a=""} 1"#, false),
         (r#"x{"a"="1"} 1"#, false),
+        // Places of the name at hand, of another, of one too long to be remembered.
+        (
+            r#"x{a="1",b="2"} 1
+x{a="1",b="2"} 1
+x{a="1",c="2"} 1"#,
+            true,
+        ),
+        (
+            r#"x{a="1",b="2"} 1
+x{b="1",b="2"} 1"#,
+            false,
+        ),
+        (
+            r#"x{a_name_of_sixteen_bytes="1"} 1
+x{a_name_of_sixteen_bytes="1"} 1"#,
+            true,
+        ),
+        ("x{a=\"1\"} 1\nx{ab=\"1\"} 1", true),
     ];
     for (body, expected) in cases {
         let mut decoded = Decoded::default();
         decode(body.as_bytes(), &Limits::default(), &LabelHasher::new(), &mut decoded).expect("valid");
-        assert_eq!(decoded.samples[0].canonical_hash.is_some(), expected, "{body}");
+        assert_eq!(decoded.samples.iter().all(|sample| sample.canonical_hash.is_some()), expected, "{body}");
     }
 }
 

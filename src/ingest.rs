@@ -4,13 +4,16 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use tokio::sync::{Mutex, MutexGuard};
+
 use crate::exposition::text_decode::{Decoded, decode};
 use crate::model::labels::GroupLabels;
 use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules};
-use crate::registry::{CommitError, Registry, Wanted};
+use crate::registry::{CommitError, Registry, View, Wanted};
 use crate::shard::batch::{Batch, BatchFamily};
 use crate::shard::gate::{Acknowledgement, Budget, Permit, TicketBook};
 use crate::shard::route::{ShardError, ShardSet};
+use crate::shard::table::{Collision, Inspection};
 use crate::telemetry::IngestMetrics;
 
 /// How many series and families may be stored. Known series go on being updated when a limit is reached.
@@ -27,6 +30,9 @@ pub enum Refusal {
     /// The push itself is at fault.
     #[error(transparent)]
     Push(#[from] PushError),
+    /// A series that escaping makes equal to a stored one.
+    #[error("expected series that differ when escaped, got {pushed} beside {stored}")]
+    Collision { pushed: String, stored: String },
     /// A limit of what is stored.
     #[error("expected at most {limit} {what}, got {got} more")]
     StoreLimit { what: String, limit: usize, got: usize },
@@ -52,6 +58,8 @@ pub struct Ingest {
     rules: PushRules,
     limits: StoreLimits,
     series: Arc<Budget>,
+    /// Held by a push that may collide, while it looks and is sent.
+    collision_turn: Mutex<()>,
     metrics: IngestMetrics,
 }
 
@@ -64,7 +72,15 @@ impl Ingest {
         limits: StoreLimits,
         metrics: IngestMetrics,
     ) -> Self {
-        Self { registry, shards, rules, limits, series: Budget::new(limits.series), metrics }
+        Self {
+            registry,
+            shards,
+            rules,
+            limits,
+            series: Budget::new(limits.series),
+            collision_turn: Mutex::new(()),
+            metrics,
+        }
     }
 
     /// Stored series, and series being admitted.
@@ -102,11 +118,13 @@ impl Ingest {
     /// Admits, registers and sends. `None`: the register has changed, begin again.
     async fn hand_over(&self, mut push: Assembled) -> Result<Option<Acknowledgement>, Refusal> {
         let places = self.shards.enter(&push.batches)?;
+        let _turn = match push.may_collide() {
+            true => Some(self.refuse_collisions(&mut push).await?),
+            false => None,
+        };
         let (mut series, shares) = self.permit_series(&mut push).await?;
         let Assembled { families, generation, batches, .. } = push;
-        let Some(families) = self.register(families, generation)? else {
-            return Ok(None);
-        };
+        let Some((families, _view)) = self.register(families, generation)? else { return Ok(None) };
         self.metrics.ignored(push.ignored_timestamps, push.discarded_samples);
         let (book, acknowledgement) = TicketBook::new();
         for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
@@ -116,6 +134,22 @@ impl Ingest {
             }
         }
         Ok(Some(acknowledgement))
+    }
+
+    /// Refuses a series that escaping makes equal to a stored one. Such pushes take turns from here until they are sent:
+    /// each then sees what the one before has brought. Others cannot collide, or are stale.
+    async fn refuse_collisions(&self, push: &mut Assembled) -> Result<MutexGuard<'_, ()>, Refusal> {
+        let turn = self.collision_turn.lock().await;
+        let quoted = push.families.iter().filter(|planned| planned.has_quoted_labels);
+        self.registry.note_quoted_labels(quoted.filter_map(|planned| planned.wanted.family()));
+        for inspection in self.inspect(push).await? {
+            if let Some(Collision { family, pushed, stored }) = inspection.collision {
+                let name = push.families[family].wanted.name();
+                let (pushed, stored) = (format!("{name}{{{pushed}}}"), format!("{name}{{{stored}}}"));
+                return Err(Refusal::Collision { pushed, stored });
+            }
+        }
+        Ok(turn)
     }
 
     /// Permits the push's series, in all and for each shard. Far from the limits each series is taken to be new, and what
@@ -130,7 +164,7 @@ impl Ingest {
         {
             return Ok((permit, push.batches.iter().map(Batch::len).collect()));
         }
-        let new = self.count_new(push).await?;
+        let new: Vec<Vec<usize>> = self.inspect(push).await?.into_iter().map(|inspection| inspection.new).collect();
         for (index, planned) in push.families.iter().enumerate() {
             let stored = planned.wanted.family().map_or(0, |family| family.series());
             let got: usize = new.iter().map(|shard| shard[index]).sum();
@@ -145,25 +179,25 @@ impl Ingest {
         Ok((self.series.take(got).ok_or_else(too_many)?, shares))
     }
 
-    /// The series that are not stored yet, by shard and family.
-    async fn count_new(&self, push: &mut Assembled) -> Result<Vec<Vec<usize>>, ShardError> {
+    /// What each shard knows of the push's series.
+    async fn inspect(&self, push: &mut Assembled) -> Result<Vec<Inspection>, ShardError> {
         let ids: Arc<[Option<u32>]> =
             push.families.iter().map(|planned| planned.wanted.family().map(|family| family.id)).collect();
-        let mut new = Vec::with_capacity(push.batches.len());
+        let mut inspections = Vec::with_capacity(push.batches.len());
         for (shard, batch) in push.batches.iter_mut().enumerate() {
-            let (back, counts) = self.shards.count_new(shard, std::mem::take(batch), Arc::clone(&ids)).await?;
+            let (back, inspection) = self.shards.inspect(shard, std::mem::take(batch), Arc::clone(&ids)).await?;
             *batch = back;
-            new.push(counts);
+            inspections.push(inspection);
         }
-        Ok(new)
+        Ok(inspections)
     }
 
-    /// Enters the push's families. From here on the push is accepted.
-    fn register(&self, planned: Vec<PlannedFamily>, generation: u64) -> Result<Option<Arc<[BatchFamily]>>, Refusal> {
+    /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.
+    fn register(&self, planned: Vec<PlannedFamily>, generation: u64) -> Result<Option<Registered<'_>>, Refusal> {
         let (wanted, rest): (Vec<Wanted>, Vec<_>) =
             planned.into_iter().map(|planned| (planned.wanted, (planned.number_rule, planned.help))).unzip();
-        let families = match self.registry.commit(wanted, generation) {
-            Ok(families) => families,
+        let (families, view) = match self.registry.commit(wanted, generation) {
+            Ok(committed) => committed,
             Err(CommitError::Stale) => return Ok(None),
             Err(CommitError::TooMany { limit, got }) => {
                 return Err(Refusal::StoreLimit { what: "families".to_owned(), limit, got });
@@ -175,6 +209,9 @@ impl Ingest {
             }
             BatchFamily { family, number_rule }
         });
-        Ok(Some(registered.collect()))
+        Ok(Some((registered.collect(), view)))
     }
 }
+
+/// A push's families, and the register while they are the newest in it.
+type Registered<'r> = (Arc<[BatchFamily]>, View<'r>);

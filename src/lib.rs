@@ -124,9 +124,19 @@ fn serve(config: &HttpConfig, state: web::Data<AppState>, listeners: Vec<TcpList
         .shutdown_timeout(config.shutdown_timeout.as_secs().max(1))
         .disable_signals();
     for listener in listeners {
+        keep_little_unsent(&listener);
         server = server.listen(listener)?;
     }
     Ok(server.run())
+}
+
+/// Lets the kernel hold little more of a response than is on its way: a slow reader then takes its page in small steps, and is
+/// not taken for one that has stalled. Accepted connections inherit it.
+fn keep_little_unsent(listener: &TcpListener) {
+    let most = 2 * coordinator::stream::CHUNK_BYTES as u32;
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(most) {
+        tracing::debug!(%error, "the send buffers' mark was not set");
+    }
 }
 
 /// Waits for the signal to stop, then fails readiness, lets balancers notice, and closes.

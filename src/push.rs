@@ -44,7 +44,7 @@ pub enum PushError {
     /// A TYPE against another TYPE.
     #[error(transparent)]
     TypeConflict(DecodeError),
-    /// A sample name that belongs to another family.
+    /// A sample name that belongs to another family, or a series that escaping makes equal to another.
     #[error(transparent)]
     NameClash(DecodeError),
     /// A series twice.
@@ -85,9 +85,17 @@ pub struct PlannedFamily {
     pub help: Option<String>,
     /// Series in this push.
     pub series: usize,
+    /// Whether one of them has a label name in quotes.
+    pub has_quoted_labels: bool,
 }
 
 impl Assembled {
+    /// Whether escaping may make a series of the push equal to a stored one.
+    pub fn may_collide(&self) -> bool {
+        let is_noted = |wanted: &Wanted| wanted.family().is_some_and(|family| family.has_quoted_labels());
+        self.families.iter().any(|planned| planned.has_quoted_labels || is_noted(&planned.wanted))
+    }
+
     /// Series in the push.
     pub fn series(&self) -> usize {
         self.batches.iter().map(Batch::len).sum()

@@ -5,7 +5,7 @@
 //! cannot both be taken.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::model::family::{Family, MetricKind, SampleRole};
 use crate::model::name::exposed_metric_name;
@@ -43,7 +43,12 @@ pub enum Wanted {
     /// Known as untyped; this is its kind.
     Settled(Arc<Family>, MetricKind),
     /// Unknown so far.
-    New { name: String, kind: MetricKind },
+    New {
+        name: String,
+        kind: MetricKind,
+        /// [`Family::has_quoted_labels`] from the start.
+        has_quoted_labels: bool,
+    },
 }
 
 impl Wanted {
@@ -111,11 +116,13 @@ impl Registry {
     }
 
     /// Enters what a push wants, all or nothing. `generation` is that of the view on which the push was planned, and the
-    /// caller has seen there that no wanted name is taken.
-    pub fn commit(&self, wanted: Vec<Wanted>, generation: u64) -> Result<Vec<Arc<Family>>, CommitError> {
+    /// caller has seen there that no wanted name is taken. While the answer's view is held nothing else is entered, so that
+    /// what the caller does next comes before whatever is planned on a later state.
+    pub fn commit(&self, wanted: Vec<Wanted>, generation: u64) -> Result<(Vec<Arc<Family>>, View<'_>), CommitError> {
         let known: Option<Vec<_>> = wanted.iter().map(Wanted::unchanged).collect();
         if let Some(families) = known {
-            return Ok(families);
+            let view = self.view();
+            return if view.generation() == generation { Ok((families, view)) } else { Err(CommitError::Stale) };
         }
         let new = wanted.iter().filter(|wanted| matches!(wanted, Wanted::New { .. })).count();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -126,7 +133,18 @@ impl Registry {
             return Err(CommitError::TooMany { limit: self.max_families, got: new });
         }
         state.generation += 1;
-        Ok(wanted.into_iter().map(|wanted| state.enter(wanted)).collect())
+        let families = wanted.into_iter().map(|wanted| state.enter(wanted)).collect();
+        Ok((families, View { state: RwLockWriteGuard::downgrade(state) }))
+    }
+
+    /// Notes that families will have label names in quotes. Pushes planned before are stale if that was not known.
+    pub fn note_quoted_labels<'f>(&self, families: impl Iterator<Item = &'f Arc<Family>>) {
+        let unknown: Vec<_> = families.filter(|family| !family.has_quoted_labels()).collect();
+        if !unknown.is_empty() {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            unknown.into_iter().for_each(|family| family.note_quoted_labels());
+            state.generation += 1;
+        }
     }
 
     /// All families in the order of the page, by exposed name. Families without series are among them.
@@ -153,8 +171,11 @@ impl State {
                 family.settle(kind);
                 family
             }
-            Wanted::New { name, kind } => {
+            Wanted::New { name, kind, has_quoted_labels } => {
                 let family = Arc::new(Family::new(self.families.len() as u32, &name, kind));
+                if has_quoted_labels {
+                    family.note_quoted_labels();
+                }
                 for (sample_name, role) in claimed_names(&family.exposed_name, kind) {
                     self.claims.insert(sample_name.into(), Claim { family: Arc::clone(&family), role });
                 }
@@ -177,7 +198,7 @@ mod tests {
     use super::*;
 
     fn new(name: &str, kind: MetricKind) -> Vec<Wanted> {
-        vec![Wanted::New { name: name.to_owned(), kind }]
+        vec![Wanted::New { name: name.to_owned(), kind, has_quoted_labels: false }]
     }
 
     #[test]
@@ -204,20 +225,33 @@ mod tests {
     fn a_plan_on_an_older_state_changes_nothing() {
         let registry = Registry::new(10);
         let generation = registry.view().generation();
-        registry.commit(new("a", MetricKind::Gauge), generation).expect("room");
+        let (known, _) = registry.commit(new("a", MetricKind::Gauge), generation).expect("room");
+        let known = || known.iter().cloned().map(Wanted::Known).collect();
+        assert_eq!(registry.commit(known(), generation).err(), Some(CommitError::Stale));
+        assert!(registry.commit(known(), generation + 1).is_ok());
         assert_eq!(registry.commit(new("b", MetricKind::Gauge), generation).err(), Some(CommitError::Stale));
         assert_eq!(registry.len(), 1);
     }
 
     #[test]
+    fn quoted_labels_make_older_plans_stale_once() {
+        let registry = Registry::new(10);
+        let (families, _) = registry.commit(new("a", MetricKind::Gauge), 0).expect("room");
+        for _ in 0..2 {
+            registry.note_quoted_labels(families.iter());
+            assert_eq!(registry.view().generation(), 2);
+        }
+    }
+
+    #[test]
     fn families_are_limited() {
         let registry = Registry::new(1);
-        let family = registry.commit(new("a", MetricKind::Untyped), 0).expect("room").remove(0);
+        let family = registry.commit(new("a", MetricKind::Untyped), 0).expect("room").0.remove(0);
         assert_eq!(
             registry.commit(new("b", MetricKind::Gauge), 1).err(),
             Some(CommitError::TooMany { limit: 1, got: 1 })
         );
-        let settled = registry.commit(vec![Wanted::Settled(family, MetricKind::Gauge)], 1).expect("no new family");
+        let (settled, _) = registry.commit(vec![Wanted::Settled(family, MetricKind::Gauge)], 1).expect("no new family");
         assert_eq!(settled[0].kind(), MetricKind::Gauge);
     }
 

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::telemetry::ShardMetrics;
 use batch::{Batch, BatchFamily};
 use gate::Ticket;
-use table::{Page, PageRequest, Table};
+use table::{Inspection, Page, PageRequest, Table};
 
 /// Merge a batch, then redeem its ticket.
 #[derive(Message)]
@@ -27,15 +27,15 @@ pub struct Ingest {
     pub ticket: Ticket,
 }
 
-/// Say how many of the batch's series are new, for each of the push's families.
+/// Look the batch's series up, and change nothing.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct CountNew {
+pub struct Inspect {
     pub batch: Batch,
     /// The families' ids; a family without one is new, and so are its series.
     pub family_ids: Arc<[Option<u32>]>,
     /// The batch comes back with the answer.
-    pub reply: oneshot::Sender<(Batch, Vec<usize>)>,
+    pub reply: oneshot::Sender<(Batch, Inspection)>,
 }
 
 /// Encode a page of the exposition.
@@ -80,13 +80,13 @@ impl Handler<Ingest> for Shard {
     }
 }
 
-impl Handler<CountNew> for Shard {
+impl Handler<Inspect> for Shard {
     type Result = ();
 
-    fn handle(&mut self, CountNew { batch, family_ids, reply }: CountNew, _: &mut Self::Context) {
-        let new = self.table.count_new(&batch, &family_ids);
+    fn handle(&mut self, Inspect { batch, family_ids, reply }: Inspect, _: &mut Self::Context) {
+        let inspection = self.table.inspect(&batch, &family_ids);
         // The push may have been given up meanwhile.
-        let _ = reply.send((batch, new));
+        let _ = reply.send((batch, inspection));
     }
 }
 

@@ -161,6 +161,9 @@ fn read_environment(
             file = Some(text);
             continue;
         }
+        if is_service_link(&name) {
+            continue;
+        }
         let unknown = || ConfigError::Unknown { name: variable.clone(), origin: Origin::Environment };
         let setting = setting(&name).ok_or_else(unknown)?;
         let texts = match setting.is_list {
@@ -170,6 +173,11 @@ fn read_environment(
         named.push((setting.name, Given { texts, origin: Origin::Environment }));
     }
     Ok((named, file))
+}
+
+/// Kubernetes tells every pod where a service named `catchment` is, by variables that look like settings.
+fn is_service_link(name: &str) -> bool {
+    name == "port" || ["port_", "service_host", "service_port"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn read_file(path: &str) -> Result<Named, ConfigError> {

@@ -25,7 +25,9 @@ fn path(file: &tempfile::NamedTempFile) -> &str {
 
 #[test]
 fn the_defaults_are_valid() {
-    let (_, config) = collect(&[], &[("PATH", "/bin")]).expect("valid");
+    let (_, config) =
+        collect(&[], &[("PATH", "/bin"), ("CATCHMENT_PORT", "tcp://10.0.0.1:9091"), ("CATCHMENT_SERVICE_HOST", "x")])
+            .expect("valid");
     assert_eq!(config.listen, ["0.0.0.0:9091".parse().expect("an address")]);
     assert_eq!(config.http.max_body, 16 << 20);
     assert_eq!(config.push.gauges, GaugeRule { policy: GaugePolicy::Last, window: 300_000 });

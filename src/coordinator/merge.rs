@@ -12,20 +12,16 @@ use crate::model::family::Family;
 use crate::shard::route::ShardSet;
 use crate::shard::table::{Cursor, Page, PageRequest};
 
-/// Streams the page to its end. On an error the sink's response is cut. Returns the number of series.
+/// Streams the page to its end; on an error the response is cut. Returns the number of series.
 pub(super) async fn stream_page(
     shards: &ShardSet,
     families: Arc<[Arc<Family>]>,
     gauges: GaugeRule,
     mut sink: ChunkSink,
 ) -> Result<u64, StreamError> {
-    match merge_pieces(shards, families, gauges, &mut sink).await {
-        Ok(series) => sink.finish().await.map(|()| series),
-        Err(error) => {
-            sink.fail(error).await;
-            Err(error)
-        }
-    }
+    let series = merge_pieces(shards, families, gauges, &mut sink).await?;
+    sink.finish().await?;
+    Ok(series)
 }
 
 async fn merge_pieces(

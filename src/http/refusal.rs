@@ -67,6 +67,7 @@ impl HttpRefusal {
                 Refusal::Push(PushError::NameClash(_)) => (StatusCode::BAD_REQUEST, "name_clash"),
                 Refusal::Push(PushError::DuplicateSeries(_)) => (StatusCode::BAD_REQUEST, "duplicate_series"),
                 Refusal::Push(PushError::InvalidSample(_)) => (StatusCode::BAD_REQUEST, "invalid_sample"),
+                Refusal::Collision { .. } => (StatusCode::BAD_REQUEST, "name_clash"),
                 Refusal::StoreLimit { .. } => (StatusCode::TOO_MANY_REQUESTS, "store_limit"),
                 Refusal::Shard(ShardError::Full(_)) => (StatusCode::SERVICE_UNAVAILABLE, "shard_full"),
                 Refusal::Shard(ShardError::Down(_)) => (StatusCode::SERVICE_UNAVAILABLE, "shard_down"),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
-use tokio_stream::wrappers::ReceiverStream;
 
 use super::refusal::text;
 use super::state::AppState;
@@ -24,11 +23,11 @@ pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
         names.is_empty() || names.iter().any(|name| **name == *family.exposed_name || **name == *family.name)
     };
     let families = state.parts.registry.families().into_iter().filter(is_wanted).collect();
-    let (sink, receiver) = ChunkSink::new(state.parts.config.scrape_stall_timeout);
+    let (sink, body) = ChunkSink::new(state.parts.config.scrape_stall_timeout);
     if !state.parts.coordinator.scrape(Scrape { families, sink, place }) {
         return unavailable("the scrape coordinator is down".to_owned());
     }
-    HttpResponse::Ok().content_type(text_encode::CONTENT_TYPE).streaming(ReceiverStream::new(receiver))
+    HttpResponse::Ok().content_type(text_encode::CONTENT_TYPE).streaming(body)
 }
 
 fn wanted_names(query: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Families: a name with its kind and help, shared by everything that handles the family's series.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use super::name::exposed_metric_name;
 
@@ -94,6 +94,7 @@ pub struct Family {
     kind: AtomicU8,
     help: OnceLock<Box<str>>,
     series: AtomicUsize,
+    has_quoted_labels: AtomicBool,
 }
 
 impl Family {
@@ -106,6 +107,7 @@ impl Family {
             kind: AtomicU8::new(kind as u8),
             help: OnceLock::new(),
             series: AtomicUsize::new(0),
+            has_quoted_labels: AtomicBool::new(false),
         }
     }
 
@@ -128,6 +130,16 @@ impl Family {
     /// Sets the help unless there is one. Returns whether the family's help is now `help`.
     pub fn set_help(&self, help: &str) -> bool {
         **self.help.get_or_init(|| help.into()) == *help
+    }
+
+    /// Whether a push has brought series with label names in quotes, which escaping may make equal to others.
+    pub fn has_quoted_labels(&self) -> bool {
+        self.has_quoted_labels.load(Ordering::Acquire)
+    }
+
+    /// Notes that the family has such series, or will have.
+    pub fn note_quoted_labels(&self) {
+        self.has_quoted_labels.store(true, Ordering::Release);
     }
 
     /// Stored series on all shards.

@@ -84,6 +84,8 @@ pub enum LabelFault {
     Repeated(String),
     /// Two names would be one for readers that know legacy names only.
     Collision(String, String),
+    /// A name would be a reserved one for readers that know legacy names only.
+    Reserved(String),
     /// More labels than the limit.
     TooMany { limit: usize, got: usize },
 }
@@ -94,6 +96,7 @@ impl LabelFault {
         match self {
             Self::Repeated(_) => "each label once".to_owned(),
             Self::Collision(..) => "label names that differ when escaped".to_owned(),
+            Self::Reserved(_) => "label names that do not begin with \"__\" when escaped".to_owned(),
             Self::TooMany { limit, .. } => format!("at most {limit} labels"),
         }
     }
@@ -103,6 +106,7 @@ impl LabelFault {
         match self {
             Self::Repeated(name) => format!("{name} twice"),
             Self::Collision(one, other) => format!("{one} and {other}"),
+            Self::Reserved(name) => name.clone(),
             Self::TooMany { got, .. } => got.to_string(),
         }
     }
@@ -173,7 +177,7 @@ pub fn write_canonical<'a>(
     if labels.len() > limit {
         return Err(LabelFault::TooMany { limit, got: labels.len() });
     }
-    refuse_collisions(&labels)?;
+    refuse_bad_escapes(&labels)?;
     for (index, label) in labels.iter().enumerate() {
         if index > 0 {
             out.push(',');
@@ -183,9 +187,12 @@ pub fn write_canonical<'a>(
     Ok(left_out_value)
 }
 
-fn refuse_collisions(labels: &[Label<'_>]) -> Result<(), LabelFault> {
+fn refuse_bad_escapes(labels: &[Label<'_>]) -> Result<(), LabelFault> {
     for (index, label) in labels.iter().enumerate().filter(|(_, label)| is_quoted(label.name)) {
         let exposed = exposed_name(label.name);
+        if exposed.starts_with("__") {
+            return Err(LabelFault::Reserved(label.name.to_owned()));
+        }
         let others = labels.iter().enumerate().filter(|(other, _)| *other != index);
         for (_, other) in others {
             if exposed_name(other.name) == exposed {
@@ -217,6 +224,17 @@ fn exposed_name(name: &str) -> Cow<'_, str> {
         Some(inner) => Cow::Owned(exposed_label_name(&unescape(inner)).into_owned()),
         None => Cow::Borrowed(name),
     }
+}
+
+/// Whether two different label sets are one for readers that know legacy names only.
+pub fn are_one_when_escaped(one: &str, other: &str) -> bool {
+    (has_quoted_names(one) || has_quoted_names(other)) && underscored(one) == underscored(other)
+}
+
+fn underscored(canonical: &str) -> String {
+    let mut shown = String::with_capacity(canonical.len());
+    write_underscored(&mut shown, canonical);
+    shown
 }
 
 /// Appends canonical label text for readers that know legacy names only: other names are underscored, and the labels
@@ -263,7 +281,17 @@ impl LabelHasher {
         Self { state: ahash::RandomState::new() }
     }
 
-    /// The hash of canonical label text, or of a name.
+    /// The hash of a label set in canonical text: that of the text as legacy readers see it, so that sets which are one for
+    /// them meet.
+    pub fn hash_labels(&self, canonical: &str) -> NonZeroU64 {
+        if has_quoted_names(canonical) {
+            self.hash(underscored(canonical).as_bytes())
+        } else {
+            self.hash(canonical.as_bytes())
+        }
+    }
+
+    /// The hash of canonical label text without names in quotes, or of a name.
     #[inline]
     pub fn hash(&self, text: &[u8]) -> NonZeroU64 {
         let mut hasher = self.state.build_hasher();
@@ -330,6 +358,7 @@ mod tests {
         assert_eq!(canonical(r#"b="1",a="1",b="2""#, &[]), Err(LabelFault::Repeated("b".into())));
         assert_eq!(canonical(r#"a="1","a"="2""#, &[]), Err(LabelFault::Repeated("a".into())));
         assert!(matches!(canonical(r#""a-b"="1",a_b="2""#, &[]), Err(LabelFault::Collision(..))));
+        assert_eq!(canonical(r#""--a"="1""#, &[]), Err(LabelFault::Reserved(r#""--a""#.into())));
         assert!(matches!(canonical("", &[("a", "1"), ("a", "2")]), Err(LabelFault::Repeated(_))));
         let mut out = String::new();
         let no_group = GroupLabels::default();
@@ -350,6 +379,15 @@ mod tests {
         let mut out = String::new();
         write_underscored(&mut out, r#""my.label"="x",a="1",z="2""#);
         assert_eq!(out, r#"a="1",my_label="x",z="2""#);
+    }
+
+    #[test]
+    fn label_sets_that_escaping_makes_one_have_one_hash() {
+        let (quoted, legacy) = (r#""a-b"="1",a="2""#, r#"a="2",a_b="1""#);
+        let hasher = LabelHasher::new();
+        assert!(are_one_when_escaped(quoted, legacy) && are_one_when_escaped(legacy, quoted));
+        assert!(!are_one_when_escaped(legacy, r#"a="2",a_b="2""#));
+        assert_eq!(hasher.hash_labels(quoted), hasher.hash_labels(legacy));
     }
 
     proptest! {

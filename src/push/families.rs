@@ -40,6 +40,8 @@ pub(super) struct Planned {
     pub name: String,
     /// Series of the push, counted while they are assembled.
     pub series: usize,
+    /// Whether one of them has a label name in quotes.
+    pub has_quoted_labels: bool,
     kind: MetricKind,
     wanted: Wanted,
     help: Option<String>,
@@ -88,9 +90,15 @@ impl FamilyPlan {
         };
         let planned = |planned: Planned| PlannedFamily {
             number_rule: number_rule(planned.kind),
-            wanted: planned.wanted,
+            wanted: match planned.wanted {
+                Wanted::New { name, kind, .. } => {
+                    Wanted::New { name, kind, has_quoted_labels: planned.has_quoted_labels }
+                }
+                known => known,
+            },
             help: planned.help,
             series: planned.series,
+            has_quoted_labels: planned.has_quoted_labels,
         };
         self.families.drain(..).map(planned).collect()
     }
@@ -233,7 +241,7 @@ impl<'b> Resolver<'b, '_, '_, '_> {
             }
             _ => self.new_family(&name, kind, line, index)?,
         };
-        self.families.push(Planned { name: name.to_string(), kind, wanted, help, series: 0 });
+        self.families.push(Planned { name: name.to_string(), kind, wanted, help, series: 0, has_quoted_labels: false });
         self.indices.insert(name, index);
         Ok(index)
     }
@@ -250,7 +258,7 @@ impl<'b> Resolver<'b, '_, '_, '_> {
             }
             self.new_names.insert(taken, index);
         }
-        Ok(Wanted::New { name: name.to_owned(), kind })
+        Ok(Wanted::New { name: name.to_owned(), kind, has_quoted_labels: false })
     }
 }
 

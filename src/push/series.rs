@@ -7,7 +7,7 @@ use crate::exposition::error::{DecodeError, Limits};
 use crate::exposition::number::parse_float;
 use crate::exposition::text_decode::{Decoded, Sample};
 use crate::model::family::{MetricKind, SampleRole};
-use crate::model::labels::{GroupLabels, write_canonical};
+use crate::model::labels::{GroupLabels, are_one_when_escaped, has_quoted_names, write_canonical};
 use crate::model::value::{Bucket, Histogram, Summary};
 use crate::shard::batch::{Batch, HistogramUpdate, NumberUpdate, Router, SeriesRef, SummaryUpdate};
 
@@ -44,7 +44,10 @@ pub(super) fn assemble(
         };
         let family = &mut families[name.family as usize];
         match added {
-            Ok(is_new_series) => family.series += usize::from(is_new_series),
+            Ok(is_new_series) => {
+                family.series += usize::from(is_new_series);
+                family.has_quoted_labels |= sample.canonical_hash.is_none() && has_quoted_names(&builder.labels);
+            }
             Err(Refused::Fault(error)) => return Err(error),
             Err(Refused::Repeated(labels)) => {
                 let suffix = name.kind.samples().iter().find(|(_, role)| *role == name.role).map_or("", |(it, _)| it);
@@ -118,7 +121,7 @@ impl<'a> Builder<'a> {
             Some(hash) if context.group.is_empty() => (sample.labels.of(context.body), hash),
             _ => {
                 self.write_labels(sample, name, None)?;
-                (self.labels.as_str(), context.router.hasher().hash(self.labels.as_bytes()))
+                (self.labels.as_str(), context.router.hasher().hash_labels(&self.labels))
             }
         };
         let hash = context.router.series_hash(name.family_hash, labels_hash);
@@ -184,7 +187,7 @@ impl<'a> Builder<'a> {
     /// The hash of the series whose labels are in the scratch.
     fn hash(&self, name: ResolvedName) -> u64 {
         let router = self.context.router;
-        router.series_hash(name.family_hash, router.hasher().hash(self.labels.as_bytes()))
+        router.series_hash(name.family_hash, router.hasher().hash_labels(&self.labels))
     }
 
     /// Writes the series' labels to the scratch. Checks the sample, and that `le` or `quantile` stands on buckets and
@@ -232,8 +235,10 @@ fn is_at_least_zero(value: f64) -> bool {
     value >= 0.0
 }
 
+/// Whether it is the same series, for readers that know legacy names only at the least.
 fn is_series(batch: &Batch, series: SeriesRef, name: ResolvedName, labels: &str) -> bool {
-    series.family == name.family && batch.key(series) == labels
+    let key = batch.key(series);
+    series.family == name.family && (key == labels || are_one_when_escaped(key, labels))
 }
 
 /// Puts buckets in order, and adds the `+Inf` bucket where only the count was pushed.

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use super::batch::{Batch, BatchFamily, Router};
 use super::gate::{Gate, Place, Ticket};
-use super::table::{Page, PageRequest};
-use super::{CountNew, Ingest, ReadPage, Shard};
+use super::table::{Inspection, Page, PageRequest};
+use super::{Ingest, Inspect, ReadPage, Shard};
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
@@ -100,15 +100,15 @@ impl ShardSet {
         self.send(shard, Ingest { batch, families, ticket })
     }
 
-    /// How many series of a batch are new, for each family of the push; the batch comes back.
-    pub async fn count_new(
+    /// Looks a batch's series up; the batch comes back.
+    pub async fn inspect(
         &self,
         shard: usize,
         batch: Batch,
         family_ids: Arc<[Option<u32>]>,
-    ) -> Result<(Batch, Vec<usize>), ShardError> {
+    ) -> Result<(Batch, Inspection), ShardError> {
         let (reply, answer) = oneshot::channel();
-        self.send(shard, CountNew { batch, family_ids, reply })?;
+        self.send(shard, Inspect { batch, family_ids, reply })?;
         answer.await.map_err(|_| ShardError::Down(shard))
     }
 

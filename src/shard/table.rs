@@ -12,6 +12,7 @@ use hashbrown::HashTable;
 
 use super::batch::{Batch, BatchFamily, NumberUpdate, SeriesRef};
 use crate::aggregate::{first_number, merge_histogram, merge_number, merge_summary};
+use crate::model::labels::are_one_when_escaped;
 use crate::model::value::{Millis, Value};
 use order::FamilyOrder;
 
@@ -72,6 +73,25 @@ impl Slots {
         self.len += 1;
         self.len as u32 - 1
     }
+}
+
+/// What a table knows of a batch's series.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Series that are not stored yet, for each of the push's families.
+    pub new: Vec<usize>,
+    /// A new series that escaping makes equal to a stored one.
+    pub collision: Option<Collision>,
+}
+
+/// Two series that are one for readers that know legacy names only.
+#[derive(Debug)]
+pub struct Collision {
+    /// Index into the push's families.
+    pub family: usize,
+    /// Label texts.
+    pub pushed: String,
+    pub stored: String,
 }
 
 impl Table {
@@ -138,17 +158,33 @@ impl Table {
         }
     }
 
-    /// How many of the batch's series are not stored yet, for each of the push's families; those of a family without an
-    /// id are all new.
-    pub fn count_new(&self, batch: &Batch, family_ids: &[Option<u32>]) -> Vec<usize> {
-        let mut new = vec![0; family_ids.len()];
+    /// Looks the batch's series up. The series of a family without an id are all new.
+    pub fn inspect(&self, batch: &Batch, family_ids: &[Option<u32>]) -> Inspection {
+        let mut inspection = Inspection { new: vec![0; family_ids.len()], collision: None };
         for series in batch.series() {
             let family = series.family as usize;
-            if family_ids[family].and_then(|id| self.find(batch, series, id)).is_none() {
-                new[family] += 1;
+            let id = family_ids[family];
+            if id.and_then(|id| self.find(batch, series, id)).is_none() {
+                inspection.new[family] += 1;
+                let twin = id.and_then(|id| self.find_twin(batch, series, id));
+                inspection.collision = inspection.collision.or(twin.map(|stored| Collision {
+                    family,
+                    pushed: batch.key(series).to_owned(),
+                    stored: stored.to_owned(),
+                }));
             }
         }
-        new
+        inspection
+    }
+
+    /// The labels of a stored series that escaping makes equal to one of the batch. Their hashes are equal too.
+    fn find_twin(&self, batch: &Batch, series: SeriesRef, family_id: u32) -> Option<&str> {
+        let hash = series.hash as u32;
+        let same_hash = self.index.iter_hash(table_hash(hash)).filter(|entry| entry.hash == hash);
+        same_hash
+            .map(|entry| self.series.get(entry.slot))
+            .find(|stored| stored.family == family_id && are_one_when_escaped(&stored.key, batch.key(series)))
+            .map(|stored| &*stored.key)
     }
 
     #[inline]

@@ -17,7 +17,7 @@ fn batch(router: &Router, families: &[BatchFamily], numbers: &[(u32, String, f64
     let mut batch = Batch::default();
     for (family, labels, value) in numbers {
         let name = router.hasher().hash(families[*family as usize].family.name.as_bytes());
-        let hash = router.series_hash(name, router.hasher().hash(labels.as_bytes()));
+        let hash = router.series_hash(name, router.hasher().hash_labels(labels));
         let series = batch.push_key(hash, *family, labels);
         batch.numbers.push(NumberUpdate { series, value: *value });
     }
@@ -70,9 +70,24 @@ fn new_series_are_told_from_stored_ones() {
     table.apply(batch(&router, &families, &[(0, String::new(), 1.0)]), &families, 0);
     let next =
         batch(&router, &families, &[(0, String::new(), 1.0), (1, String::new(), 1.0), (1, "x=\"1\"".into(), 1.0)]);
-    assert_eq!(table.count_new(&next, &[Some(0), Some(1)]), [0, 2]);
-    assert_eq!(table.count_new(&next, &[Some(0), None]), [0, 2]);
+    assert_eq!(table.inspect(&next, &[Some(0), Some(1)]).new, [0, 2]);
+    assert_eq!(table.inspect(&next, &[Some(0), None]).new, [0, 2]);
     assert_eq!(table.apply(next, &families, 0), 2);
+}
+
+#[test]
+fn series_that_escaping_would_make_one_are_found() {
+    let (router, families) = (Router::new(1), [family(0, "a"), family(1, "b")]);
+    let mut table = Table::default();
+    table.apply(batch(&router, &families, &[(0, "\"x-y\"=\"1\"".into(), 1.0)]), &families, 0);
+    let collision = |family, labels: &str| {
+        let next = batch(&router, &families, &[(family, labels.into(), 1.0)]);
+        table.inspect(&next, &[Some(0), Some(1)]).collision.map(|collision| collision.stored)
+    };
+    assert_eq!(collision(0, "x_y=\"1\"").as_deref(), Some("\"x-y\"=\"1\""));
+    for (family, labels) in [(0, "x_y=\"2\""), (0, "\"x-y\"=\"1\""), (1, "x_y=\"1\"")] {
+        assert_eq!(collision(family, labels), None, "{labels}");
+    }
 }
 
 proptest! {

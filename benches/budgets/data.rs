@@ -1,0 +1,77 @@
+//! The series and bodies that are pushed: names and labels as a fleet of HTTP services has them, about 115 bytes a line.
+
+use std::fmt::Write;
+
+/// Samples of one body.
+pub const SERIES_PER_PUSH: usize = 1000;
+
+const FAMILIES: usize = 20;
+
+/// Bodies that together hold each series once.
+pub struct Bodies {
+    bodies: Vec<String>,
+}
+
+impl Bodies {
+    /// The series in random order, so that neighbours in a body are not neighbours in memory; within a body by family, as
+    /// every client writes them.
+    pub fn shuffled(series: usize) -> Self {
+        let mut order: Vec<usize> = (0..series).collect();
+        shuffle(&mut order);
+        let bodies = order.chunks_mut(SERIES_PER_PUSH).map(|chunk| {
+            chunk.sort_by_key(|series| series % FAMILIES);
+            chunk.iter().fold(String::new(), |mut body, series| {
+                write_sample(&mut body, *series);
+                body
+            })
+        });
+        Self { bodies: bodies.collect() }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.bodies.iter().map(String::as_str)
+    }
+}
+
+/// The series one after the other, a body at a time, without holding more than one.
+pub fn each_body(series: usize, mut take: impl FnMut(&str)) {
+    let mut body = String::new();
+    for at in 0..series {
+        write_sample(&mut body, at);
+        if (at + 1).is_multiple_of(SERIES_PER_PUSH) || at + 1 == series {
+            take(&body);
+            body.clear();
+        }
+    }
+}
+
+/// Mean length of `name{labels}`.
+pub fn mean_key_bytes(series: usize) -> f64 {
+    let mut bytes = 0;
+    each_body(series, |body| bytes += body.lines().filter_map(|line| line.rfind(' ')).sum::<usize>());
+    bytes as f64 / series as f64
+}
+
+fn write_sample(out: &mut String, series: usize) {
+    let family = series % FAMILIES;
+    let (code, host) = (200 + series % 5, (series / 250 % 250, series % 250));
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "http_requests_{family:02}_total{{code=\"{code}\",handler=\"/api/v1/items/{series:07}\",instance=\"10.0.{}.{}:9100\",job=\"api\",method=\"post\"}} {}",
+        host.0,
+        host.1,
+        series % 1000
+    );
+}
+
+/// Fisher and Yates with a fixed xorshift generator: every run sees the same order.
+fn shuffle(order: &mut [usize]) {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for last in (1..order.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        order.swap(last, (state % (last as u64 + 1)) as usize);
+    }
+}

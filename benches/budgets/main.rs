@@ -1,0 +1,157 @@
+//! Measures the performance budgets and says which hold. Run with `make bench`.
+//!
+//! Speed is told as a ratio to a reference loop that runs in the same process, in turn with ours, so that a noisy machine
+//! disturbs both alike: the median of the rounds' ratios is what counts. Everything is done on one thread, as one core of a
+//! server does it.
+
+mod data;
+mod ours;
+mod reference;
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use data::{Bodies, SERIES_PER_PUSH};
+use ours::{Ours, Stages};
+use reference::Reference;
+
+const ROUNDS: usize = 9;
+/// Samples of one round, at least.
+const SAMPLES_PER_ROUND: usize = 1_000_000;
+/// The program's own argument for the child that measures memory.
+const MEMORY_ARGUMENT: &str = "--measure-memory-of-series";
+
+/// One budget and what was measured.
+struct Line {
+    name: String,
+    ours: String,
+    reference: String,
+    ratio: f64,
+    budget: String,
+    holds: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == MEMORY_ARGUMENT) {
+        let series = arguments.get(at + 1).and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
+        println!("{}", ours::stored_bytes_per_series(series));
+        return ExitCode::SUCCESS;
+    }
+    let mut lines = Vec::new();
+    let mut costs = Vec::new();
+    for series in [1_000, 100_000, 1_000_000] {
+        let (line, cost) = ingest(series);
+        lines.push(line);
+        costs.push(cost);
+    }
+    lines.push(cost_of_stored_series(costs[0], costs[2]));
+    lines.push(encode(1_000_000));
+    lines.push(memory(1_000_000));
+    print(&lines);
+    ExitCode::SUCCESS
+}
+
+/// In-process ingest of warm series against the reference loop. Also returns our time a sample.
+fn ingest(series: usize) -> (Line, Duration) {
+    let bodies = Bodies::shuffled(series);
+    let (mut ours, mut reference) = (Ours::new(), Reference::default());
+    for body in bodies.iter() {
+        ours.push(body);
+        reference.push(body);
+    }
+    assert_eq!(ours.total(), reference.total(), "both sides store the same");
+    ours.stages = Stages::default();
+    let repeats = (SAMPLES_PER_ROUND / series).max(1);
+    let samples = (repeats * series) as f64;
+    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| {
+            let theirs = timed(|| (0..repeats).for_each(|_| bodies.iter().for_each(|body| reference.push(body))));
+            let mine = timed(|| (0..repeats).for_each(|_| bodies.iter().for_each(|body| ours.push(body))));
+            (mine.as_secs_f64() / samples, theirs.as_secs_f64() / samples)
+        })
+        .collect();
+    println!("where the time of ingest at {series} series goes: {}", ours.stages);
+    rounds.sort_by(|one, other| (one.1 / one.0).total_cmp(&(other.1 / other.0)));
+    let (mine, theirs) = rounds[ROUNDS / 2];
+    let spread = |(mine, theirs): (f64, f64)| theirs / mine;
+    println!("  ratio over {ROUNDS} rounds: {:.2} to {:.2}", spread(rounds[0]), spread(rounds[ROUNDS - 1]));
+    let line = Line {
+        name: format!("ingest, {series} warm series"),
+        ours: format!("{:.1} M samples/s", 1e-6 / mine),
+        reference: format!("{:.1} M samples/s", 1e-6 / theirs),
+        ratio: theirs / mine,
+        budget: ">= 0.35".to_owned(),
+        holds: theirs / mine >= 0.35,
+    };
+    (line, Duration::from_secs_f64(mine))
+}
+
+/// The cost of a push must not depend on what is stored.
+fn cost_of_stored_series(few: Duration, many: Duration) -> Line {
+    let of_push = |sample: Duration| format!("{:.0} µs", sample.as_secs_f64() * 1e6 * SERIES_PER_PUSH as f64);
+    let ratio = many.as_secs_f64() / few.as_secs_f64();
+    Line {
+        name: "push of 1000, 1 M stored / 1 k stored".to_owned(),
+        ours: of_push(many),
+        reference: of_push(few),
+        ratio,
+        budget: "<= 3".to_owned(),
+        holds: ratio <= 3.0,
+    }
+}
+
+/// Encoding of the whole page, piece by piece as scrapes ask for it.
+fn encode(series: usize) -> Line {
+    let mut ours = Ours::new();
+    for body in Bodies::shuffled(series).iter() {
+        ours.push(body);
+    }
+    // The first scrape puts new series in order.
+    let first = timed(|| assert_eq!(ours.encode(), series));
+    let mut times: Vec<Duration> = (0..ROUNDS).map(|_| timed(|| assert_eq!(ours.encode(), series))).collect();
+    times.sort();
+    let rate = |time: Duration| series as f64 / time.as_secs_f64() / 1e6;
+    println!("first scrape after {series} new series, with putting them in order: {:.1} M series/s", rate(first));
+    let rate = rate(times[ROUNDS / 2]);
+    Line {
+        name: format!("encode, {series} series"),
+        ours: format!("{rate:.1} M series/s"),
+        reference: "4 M series/s".to_owned(),
+        ratio: rate / 4.0,
+        budget: ">= 1".to_owned(),
+        holds: rate >= 4.0,
+    }
+}
+
+/// Memory in a process of its own, so that nothing else is in it.
+fn memory(series: usize) -> Line {
+    let child = std::env::current_exe()
+        .and_then(|program| Command::new(program).args([MEMORY_ARGUMENT, &series.to_string()]).output());
+    let printed = child.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let bytes: f64 = printed.parse().unwrap_or(f64::NAN);
+    let key = data::mean_key_bytes(series);
+    Line {
+        name: format!("memory of a counter, {series} stored"),
+        ours: format!("{bytes:.0} B"),
+        reference: format!("key of {key:.0} B"),
+        ratio: bytes - key,
+        budget: "<= key + 150".to_owned(),
+        holds: bytes <= key + 150.0,
+    }
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn print(lines: &[Line]) {
+    println!();
+    println!("{:<40} {:>18} {:>18} {:>8} {:>14}", "budget", "ours", "reference", "ratio", "required");
+    for Line { name, ours, reference, ratio, budget, holds } in lines {
+        let verdict = if *holds { "holds" } else { "MISSED" };
+        println!("{name:<40} {ours:>18} {reference:>18} {ratio:>8.2} {budget:>14}  {verdict}");
+    }
+}

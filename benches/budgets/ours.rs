@@ -1,0 +1,141 @@
+//! Our way of a push without sockets and actors: decode, assemble, register, merge; and of a scrape: encode page by page.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use catchment::aggregate::{GaugePolicy, GaugeRule};
+use catchment::exposition::error::Limits;
+use catchment::exposition::text_decode::{Decoded, decode};
+use catchment::model::labels::GroupLabels;
+use catchment::push::{Assembled, Assembler, PushRules, SummaryPolicy};
+use catchment::registry::Registry;
+use catchment::shard::batch::{BatchFamily, Router};
+use catchment::shard::table::{Cursor, PageRequest, Table};
+
+use super::data;
+
+const SHARDS: usize = 2;
+const GAUGES: GaugeRule = GaugeRule { policy: GaugePolicy::Last, window: 300_000 };
+const PAGE_BYTES: usize = 64 * 1024;
+
+/// Time by stage.
+#[derive(Default)]
+pub struct Stages {
+    samples: usize,
+    decode: Duration,
+    assemble: Duration,
+    merge: Duration,
+}
+
+impl fmt::Display for Stages {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = |time: Duration| time.as_nanos() as f64 / self.samples as f64;
+        let (decode, assemble, merge) = (each(self.decode), each(self.assemble), each(self.merge));
+        write!(formatter, "decode {decode:.0} ns, assemble and route {assemble:.0} ns, merge {merge:.0} ns a sample")
+    }
+}
+
+/// All that one worker and the shards hold.
+pub struct Ours {
+    pub stages: Stages,
+    decoded: Decoded,
+    assembler: Assembler,
+    registry: Registry,
+    router: Router,
+    tables: Vec<Table>,
+    rules: PushRules,
+}
+
+impl Ours {
+    pub fn new() -> Self {
+        Self {
+            stages: Stages::default(),
+            decoded: Decoded::default(),
+            assembler: Assembler::default(),
+            registry: Registry::new(1000),
+            router: Router::new(SHARDS),
+            tables: (0..SHARDS).map(|_| Table::default()).collect(),
+            rules: PushRules { gauges: GAUGES, summaries: SummaryPolicy::SumCount, limits: Limits::default() },
+        }
+    }
+
+    /// Takes one push in.
+    pub fn push(&mut self, body: &str) {
+        let start = Instant::now();
+        let text = decode(body.as_bytes(), &self.rules.limits, self.router.hasher(), &mut self.decoded).expect("valid");
+        let decoded = Instant::now();
+        let view = self.registry.view();
+        let group = GroupLabels::default();
+        let push =
+            self.assembler.assemble(text, &self.decoded, &group, &self.rules, &view, &self.router).expect("valid");
+        drop(view);
+        let Assembled { families, generation, batches, .. } = push;
+        let (wanted, rules): (Vec<_>, Vec<_>) =
+            families.into_iter().map(|family| (family.wanted, family.number_rule)).unzip();
+        let (families, _view) = self.registry.commit(wanted, generation).expect("room");
+        let pair = |(family, number_rule)| BatchFamily { family, number_rule };
+        let families: Arc<[BatchFamily]> = families.into_iter().zip(rules).map(pair).collect();
+        let assembled = Instant::now();
+        for (table, batch) in self.tables.iter_mut().zip(batches) {
+            table.apply(batch, &families, 0);
+        }
+        self.stages.samples += self.decoded.samples.len();
+        self.stages.decode += decoded - start;
+        self.stages.assemble += assembled - decoded;
+        self.stages.merge += assembled.elapsed();
+    }
+
+    /// Encodes everything stored; returns the number of series.
+    pub fn encode(&mut self) -> usize {
+        let families: Arc<[_]> = self.registry.families().into();
+        let mut series = 0;
+        for table in &mut self.tables {
+            let mut next = Some(Cursor::default());
+            while let Some(cursor) = next {
+                let families = Arc::clone(&families);
+                let page = table.page(&PageRequest { families, cursor, bytes: PAGE_BYTES, gauges: GAUGES }, 0);
+                series += page.series.len();
+                next = page.next;
+            }
+        }
+        series
+    }
+
+    /// The sum of all values.
+    pub fn total(&mut self) -> f64 {
+        let families: Arc<[_]> = self.registry.families().into();
+        let request = PageRequest { families, cursor: Cursor::default(), bytes: PAGE_BYTES, gauges: GAUGES };
+        let mut text = String::new();
+        for table in &mut self.tables {
+            let mut request = request.clone();
+            loop {
+                let page = table.page(&request, 0);
+                text.push_str(std::str::from_utf8(&page.text).expect("the page is UTF-8"));
+                match page.next {
+                    Some(next) => request.cursor = next,
+                    None => break,
+                }
+            }
+        }
+        text.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+/// What a stored counter takes in the process's memory, over its whole growth. Call in a fresh process.
+pub fn stored_bytes_per_series(series: usize) -> f64 {
+    let mut ours = Ours::new();
+    data::each_body(1, |body| ours.push(body));
+    let before = resident_bytes();
+    data::each_body(series, |body| ours.push(body));
+    // A scrape puts the series in order, which takes memory too.
+    assert_eq!(ours.encode(), series);
+    resident_bytes().saturating_sub(before) as f64 / series as f64
+}
+
+fn resident_bytes() -> usize {
+    const PAGE: usize = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * PAGE
+}

@@ -20,6 +20,7 @@ pub enum GaugePolicy {
 /// A gauge policy with the length of its window; `Last` and `Sum` have no use for the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GaugeRule {
+    /// Which of the values is shown.
     pub policy: GaugePolicy,
     /// Above zero.
     pub window: Millis,

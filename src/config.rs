@@ -19,38 +19,57 @@ use layers::{ConfigError, Given, Layers};
 pub struct Config {
     /// At least one.
     pub listen: Vec<SocketAddr>,
+    /// Shard actors.
     pub shards: usize,
+    /// What may be on its way to one shard.
     pub queue: QueueLimits,
+    /// What is done with pushed values, and the limits of one push.
     pub push: PushRules,
+    /// How much may be stored.
     pub store: StoreLimits,
+    /// How many families may be stored.
     pub max_families: usize,
+    /// The HTTP side.
     pub http: HttpConfig,
+    /// The least severe events that are logged.
     pub log_level: tracing::Level,
 }
 
 /// What the HTTP side is built with.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
+    /// Threads that serve requests.
     pub workers: usize,
     /// Whether the labels of a push's path are put on its series.
     pub adds_path_labels: bool,
+    /// Whose pages may push.
     pub cors: CorsOrigins,
+    /// Bytes of one push.
     pub max_body: usize,
+    /// Bytes of bodies being read and decoded at once; at least one largest push.
     pub max_inflight: usize,
     /// For each worker.
     pub max_connections: usize,
+    /// Scrapes streamed at once.
     pub max_scrapes: usize,
+    /// Time for a request's head.
     pub header_timeout: Duration,
+    /// Time for a push's body.
     pub body_timeout: Duration,
+    /// How long a scraper may take nothing.
     pub scrape_stall_timeout: Duration,
+    /// How long an idle connection is kept.
     pub keep_alive: Duration,
+    /// From failing readiness to closing the listeners.
     pub shutdown_delay: Duration,
+    /// From closing the listeners to cutting what still runs.
     pub shutdown_timeout: Duration,
 }
 
 /// Whose pages may push from a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
+    /// Everybody's.
     Any,
     /// None at all if empty.
     Listed(Vec<String>),

@@ -22,6 +22,7 @@ use stream::ChunkSink;
 pub struct Scrape {
     /// In the order of the page.
     pub families: Arc<[Arc<Family>]>,
+    /// Where the page goes.
     pub sink: ChunkSink,
     /// The scrape's place among the concurrent ones.
     pub place: Permit,

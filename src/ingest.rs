@@ -19,6 +19,7 @@ use crate::telemetry::IngestMetrics;
 /// How many series and families may be stored. Known series go on being updated when a limit is reached.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreLimits {
+    /// In all.
     pub series: usize,
     /// Series of one family. Pushes that race each other may exceed it by what they bring at once.
     pub series_per_family: usize,
@@ -32,10 +33,22 @@ pub enum Refusal {
     Push(#[from] PushError),
     /// A series that escaping makes equal to a stored one.
     #[error("expected series that differ when escaped, got {pushed} beside {stored}")]
-    Collision { pushed: String, stored: String },
+    Collision {
+        /// The refused series.
+        pushed: String,
+        /// The one it would be mixed up with.
+        stored: String,
+    },
     /// A limit of what is stored.
     #[error("expected at most {limit} {what}, got {got} more")]
-    StoreLimit { what: String, limit: usize, got: usize },
+    StoreLimit {
+        /// Series, series of one family, or families.
+        what: String,
+        /// How many may be stored.
+        limit: usize,
+        /// New ones in the push.
+        got: usize,
+    },
     /// A shard is behind, or down.
     #[error(transparent)]
     Shard(#[from] ShardError),

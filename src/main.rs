@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use catchment::config::Config;
 use catchment::config::layers::{ConfigError, Layers};
 
+#[allow(clippy::print_stdout, reason = "`--print-config` is asked for on standard output")]
 fn main() -> ExitCode {
     let layers = match Layers::collect(std::env::args_os(), utf8_environment()) {
         Ok(layers) => layers,

@@ -1,7 +1,7 @@
 //! A push between its decoding and its way to the shards: samples become series of families, checked to the end.
 //!
 //! [`Assembler::assemble`] is pure: it looks at the register of families and changes nothing, so whatever it refuses leaves
-//! no trace. Its steps: [`families`] finds the family of each name, [`series`] puts samples into series and
+//! no trace. Its steps: `families` finds the family of each name, `series` puts samples into series and
 //! splits them by shard.
 
 mod families;
@@ -21,8 +21,11 @@ use seen::SeenSeries;
 /// What is done with pushed values, from the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct PushRules {
+    /// What a gauge shows.
     pub gauges: GaugeRule,
+    /// Whether summaries are kept.
     pub summaries: SummaryPolicy,
+    /// The limits of one push.
     pub limits: Limits,
 }
 
@@ -69,6 +72,7 @@ pub struct Assembled {
     pub generation: u64,
     /// One for each shard; empty where the push brings nothing.
     pub batches: Vec<Batch>,
+    /// Sample lines.
     pub samples: u64,
     /// Samples of summaries that the policy drops.
     pub discarded_samples: u64,
@@ -79,7 +83,9 @@ pub struct Assembled {
 /// A family of a push.
 #[derive(Debug)]
 pub struct PlannedFamily {
+    /// For the register.
     pub wanted: Wanted,
+    /// How its numbers are merged.
     pub number_rule: NumberRule,
     /// Unescaped.
     pub help: Option<String>,

@@ -30,6 +30,7 @@ struct State {
 /// Whose a sample name is.
 #[derive(Clone, Debug)]
 pub struct Claim {
+    /// The owner.
     pub family: Arc<Family>,
     /// `None`: the bare name of a histogram, which no sample has.
     pub role: Option<SampleRole>,
@@ -44,7 +45,9 @@ pub enum Wanted {
     Settled(Arc<Family>, MetricKind),
     /// Unknown so far.
     New {
+        /// As pushed.
         name: String,
+        /// As declared, or untyped.
         kind: MetricKind,
         /// [`Family::has_quoted_labels`] from the start.
         has_quoted_labels: bool,
@@ -83,7 +86,12 @@ pub enum CommitError {
     /// The register has changed since: plan again.
     Stale,
     /// More families than the limit.
-    TooMany { limit: usize, got: usize },
+    TooMany {
+        /// How many there may be.
+        limit: usize,
+        /// New ones in the push.
+        got: usize,
+    },
 }
 
 /// The register while nobody changes it.

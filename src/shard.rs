@@ -22,8 +22,11 @@ use table::{Inspection, Page, PageRequest, Table};
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Ingest {
+    /// The shard's part of a push.
     pub batch: Batch,
+    /// The families of the push.
     pub families: Arc<[BatchFamily]>,
+    /// Acknowledges the batch.
     pub ticket: Ticket,
 }
 
@@ -31,6 +34,7 @@ pub struct Ingest {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Inspect {
+    /// The shard's part of a push.
     pub batch: Batch,
     /// The families' ids; a family without one is new, and so are its series.
     pub family_ids: Arc<[Option<u32>]>,
@@ -42,7 +46,9 @@ pub struct Inspect {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ReadPage {
+    /// Which page.
     pub request: PageRequest,
+    /// Takes the page.
     pub reply: oneshot::Sender<Page>,
 }
 

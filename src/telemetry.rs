@@ -48,9 +48,13 @@ pub struct ScrapeMetrics {
 /// A state that is read when the page is.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
+    /// Families known.
     pub families: usize,
+    /// Series stored or being admitted.
     pub series: usize,
+    /// Bytes of bodies being read or decoded.
     pub inflight_bytes: usize,
+    /// Scrapes being streamed.
     pub scrapes: usize,
     /// By shard: batches and bytes on their way.
     pub queues: Vec<(usize, usize)>,

@@ -4,6 +4,8 @@
 //! disturbs both alike: the median of the rounds' ratios is what counts. Everything is done on one thread, as one core of a
 //! server does it.
 
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and stops at the first fault")]
+
 mod data;
 mod ours;
 mod reference;

@@ -12,9 +12,13 @@ use super::settings::{SETTINGS, Setting, setting};
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
+    /// The command line.
     Flag,
+    /// A `CATCHMENT_` variable.
     Environment,
+    /// The configuration file of this path.
     File(String),
+    /// The table of settings.
     Default,
 }
 
@@ -34,6 +38,7 @@ impl fmt::Display for Origin {
 pub struct Given {
     /// One text, or several for a list.
     pub texts: Vec<String>,
+    /// The highest layer that gave it.
     pub origin: Origin,
 }
 
@@ -45,16 +50,40 @@ pub enum ConfigError {
     Usage(#[from] clap::Error),
     /// The file cannot be read.
     #[error("configuration file {path}: {source}")]
-    Unreadable { path: String, source: std::io::Error },
+    Unreadable {
+        /// As given.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The file is not TOML.
     #[error("configuration file {path}: {source}")]
-    NotToml { path: String, source: Box<toml::de::Error> },
+    NotToml {
+        /// As given.
+        path: String,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
     /// A name that no setting has.
     #[error("{origin}: expected a known setting, got {name:?}")]
-    Unknown { name: String, origin: Origin },
+    Unknown {
+        /// As written.
+        name: String,
+        /// Where it stands.
+        origin: Origin,
+    },
     /// A value that the setting does not take.
     #[error("setting {name} ({origin}): expected {expected}, got {got:?}")]
-    Invalid { name: String, origin: Origin, expected: String, got: String },
+    Invalid {
+        /// In the table's spelling.
+        name: String,
+        /// Where the value came from.
+        origin: Origin,
+        /// What the setting takes.
+        expected: String,
+        /// What was given.
+        got: String,
+    },
 }
 
 /// All settings as text, each known with its origin.

@@ -3,11 +3,13 @@
 /// One setting. On the command line `--name value`, in the environment `CATCHMENT_NAME`, in the file `name = value`.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
+    /// In the flag's spelling.
     pub name: &'static str,
     /// What the value is, for the help.
     pub value: &'static str,
     /// Read like any given value; empty for "none", or for what the machine decides.
     pub default: &'static str,
+    /// One line.
     pub help: &'static str,
     /// Whether it may be given several times (a list in the file, commas in the environment).
     pub is_list: bool,

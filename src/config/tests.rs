@@ -67,7 +67,8 @@ fn what_is_printed_can_be_read_again() {
 fn wrong_settings_are_refused_by_name() {
     let file = file("max-bodies = 1\n");
     let not_toml = self::file("max-body == 1\n");
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    type Refused<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: &[Refused<'_>] = &[
         (
             &["--gauges", "first"],
             &[],

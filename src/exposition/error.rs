@@ -27,7 +27,9 @@ impl Default for Limits {
 pub struct DecodeError {
     /// Counted from 1.
     pub line: u32,
+    /// What the format, or a limit, allows there.
     pub expected: String,
+    /// What stood there.
     pub got: Excerpt,
 }
 

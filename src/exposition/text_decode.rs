@@ -42,6 +42,7 @@ impl Span {
 pub struct Sample {
     /// The text between the braces; a metric name in quotes is not part of it.
     pub labels: Span,
+    /// As written; may be NaN or infinite.
     pub value: f64,
     /// Index into [`Decoded::names`].
     pub name: u32,
@@ -54,6 +55,7 @@ pub struct Sample {
 /// A metric name as written, without its quotes but with their escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
+    /// Without quotes, escapes as written.
     pub text: Span,
     /// Whether it stood in quotes and may hold anything.
     pub is_quoted: bool,
@@ -64,7 +66,9 @@ pub struct Name {
 /// A HELP or TYPE line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
+    /// Whose metadata it is.
     pub name: Name,
+    /// What it says.
     pub content: MetadataContent,
 }
 
@@ -73,15 +77,18 @@ pub struct Metadata {
 pub enum MetadataContent {
     /// The help as written, with the escapes `\\` and `\n`.
     Help(Span),
+    /// What the family is.
     Type(MetricKind),
 }
 
 /// A decoded body; the scratch of one worker, reused push after push.
 #[derive(Debug, Default)]
 pub struct Decoded {
+    /// In the order of the body.
     pub samples: Vec<Sample>,
     /// One entry for each run of samples with the same name.
     pub names: Vec<Name>,
+    /// In the order of the body.
     pub metadata: Vec<Metadata>,
     /// Samples that came with a timestamp.
     pub timestamps: u64,

@@ -20,22 +20,31 @@ use crate::telemetry::{Observed, Telemetry};
 
 /// What an [`AppState`] is built of.
 pub struct StateParts {
+    /// The settings of the HTTP side.
     pub config: HttpConfig,
+    /// For what stands in paths.
     pub limits: Limits,
+    /// The families.
     pub registry: Arc<Registry>,
+    /// The series.
     pub shards: Arc<ShardSet>,
+    /// Who makes pages.
     pub coordinator: CoordinatorHandle,
+    /// Who takes pushes in.
     pub ingest: Ingest,
+    /// Own metrics.
     pub telemetry: Telemetry,
 }
 
 /// One for the whole server.
 pub struct AppState {
+    /// What was built before.
     pub parts: StateParts,
     /// Bytes of bodies being read or decoded.
     pub inflight: Arc<Budget>,
     /// Scrapes being streamed.
     pub scrapes: Arc<Budget>,
+    /// Bytes of bodies read whole.
     pub pushed_bytes: Counter,
     accepted: Counter,
     refused: HashMap<&'static str, Counter>,

@@ -11,9 +11,13 @@ use super::name::exposed_metric_name;
 pub enum MetricKind {
     /// Nothing is known: added up, as a counter. Also called `unknown`.
     Untyped,
+    /// A sum that only grows.
     Counter,
+    /// A value that comes and goes.
     Gauge,
+    /// Observations counted by bucket.
     Histogram,
+    /// Observations with their sum and count, and quantiles that cannot be merged.
     Summary,
 }
 

@@ -87,7 +87,12 @@ pub enum LabelFault {
     /// A name would be a reserved one for readers that know legacy names only.
     Reserved(String),
     /// More labels than the limit.
-    TooMany { limit: usize, got: usize },
+    TooMany {
+        /// How many a series may have.
+        limit: usize,
+        /// How many it has.
+        got: usize,
+    },
 }
 
 impl LabelFault {
@@ -336,7 +341,8 @@ mod tests {
 
     #[test]
     fn label_sets_have_one_spelling() {
-        let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        type Spelled<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: &[Spelled<'_>] = &[
             ("", &[], ""),
             (r#"a="1",b="2""#, &[], r#"a="1",b="2""#),
             (r#" b = "2" , a="1" ,"#, &[], r#"a="1",b="2""#),

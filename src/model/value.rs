@@ -10,7 +10,9 @@ pub enum Value {
     Number(f64),
     /// A gauge under `min`, `max` or `mean`.
     Window(Box<GaugeWindow>),
+    /// A classic histogram.
     Histogram(Box<Histogram>),
+    /// A summary.
     Summary(Box<Summary>),
 }
 
@@ -29,14 +31,18 @@ pub struct Bucket {
 pub struct Histogram {
     /// By ascending bound, each bound once.
     pub buckets: Vec<Bucket>,
+    /// Sum of the observations.
     pub sum: Option<f64>,
+    /// Number of the observations.
     pub count: Option<f64>,
 }
 
 /// A summary without its quantiles, which cannot be merged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
+    /// Sum of the observations.
     pub sum: Option<f64>,
+    /// Number of the observations.
     pub count: Option<f64>,
 }
 
@@ -45,9 +51,13 @@ pub struct Summary {
 pub struct Slice {
     /// Number of the slice since the start of the process; slices are `window / SLICES` long.
     pub number: u64,
+    /// Number of values.
     pub pushes: u64,
+    /// Sum of the values.
     pub sum: f64,
+    /// Least value.
     pub min: f64,
+    /// Greatest value.
     pub max: f64,
 }
 

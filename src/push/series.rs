@@ -247,18 +247,17 @@ fn finish_histograms<'n>(
     first_lines: &[u32],
     family_name: impl Fn(SeriesRef) -> &'n str,
 ) -> Result<(), PushError> {
-    for index in 0..batch.histograms.len() {
-        let HistogramUpdate { series, histogram } = &mut batch.histograms[index];
+    let Batch { keys, histograms, .. } = batch;
+    for (HistogramUpdate { series, histogram }, first_line) in histograms.iter_mut().zip(first_lines) {
         let buckets = &mut histogram.buckets;
         if !buckets.is_sorted_by(|one, other| one.bound < other.bound) {
             buckets.sort_by(|one, other| one.bound.total_cmp(&other.bound));
         }
         if let Some(pair) = buckets.windows(2).find(|pair| pair[0].bound == pair[1].bound) {
-            let (series, bound) = (*series, pair[0].bound);
-            let name = format!("{}_bucket", family_name(series));
-            let separator = if batch.key(series).is_empty() { "" } else { "," };
-            let labels = format!("{}{separator}le=\"{bound}\"", batch.key(series));
-            let error = repeated(first_lines[index], &name, &labels);
+            let key = keys.get(series.key_start as usize..series.key_end as usize).unwrap_or_default();
+            let separator = if key.is_empty() { "" } else { "," };
+            let labels = format!("{key}{separator}le=\"{}\"", pair[0].bound);
+            let error = repeated(*first_line, &format!("{}_bucket", family_name(*series)), &labels);
             return Err(PushError::DuplicateSeries(error));
         }
         let has_infinity = buckets.last().is_some_and(|bucket| bucket.bound == f64::INFINITY);

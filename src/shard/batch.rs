@@ -52,14 +52,18 @@ impl Router {
 pub struct Batch {
     /// The canonical label texts of the series below, one after the other.
     pub keys: String,
+    /// Counters, gauges and untyped series.
     pub numbers: Vec<NumberUpdate>,
+    /// Classic histograms.
     pub histograms: Vec<HistogramUpdate>,
+    /// Summaries.
     pub summaries: Vec<SummaryUpdate>,
 }
 
 /// A family as the shards handle it.
 #[derive(Clone, Debug)]
 pub struct BatchFamily {
+    /// As registered.
     pub family: Arc<Family>,
     /// For the family's numbers; other values have one rule each.
     pub number_rule: NumberRule,
@@ -68,9 +72,11 @@ pub struct BatchFamily {
 /// Which series is meant.
 #[derive(Clone, Copy, Debug)]
 pub struct SeriesRef {
+    /// [`Router::series_hash`].
     pub hash: u64,
     /// The label text's place in [`Batch::keys`].
     pub key_start: u32,
+    /// Where the label text ends.
     pub key_end: u32,
     /// Index into the push's families.
     pub family: u32,
@@ -79,21 +85,27 @@ pub struct SeriesRef {
 /// A number to merge.
 #[derive(Clone, Copy, Debug)]
 pub struct NumberUpdate {
+    /// Which series.
     pub series: SeriesRef,
+    /// The increment, or the value of a gauge.
     pub value: f64,
 }
 
 /// A histogram to merge.
 #[derive(Clone, Debug)]
 pub struct HistogramUpdate {
+    /// Which series.
     pub series: SeriesRef,
+    /// Buckets by ascending bound, each once.
     pub histogram: Histogram,
 }
 
 /// A summary to merge.
 #[derive(Clone, Debug)]
 pub struct SummaryUpdate {
+    /// Which series.
     pub series: SeriesRef,
+    /// Sum and count.
     pub summary: Summary,
 }
 

@@ -18,7 +18,9 @@ use crate::telemetry::Telemetry;
 /// How much may be on its way to one shard.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueLimits {
+    /// Batches.
     pub batches: usize,
+    /// Their bytes.
     pub bytes: usize,
 }
 

@@ -91,6 +91,7 @@ pub struct Collision {
     pub family: usize,
     /// Label texts.
     pub pushed: String,
+    /// Label text of the stored one.
     pub stored: String,
 }
 

@@ -19,7 +19,8 @@ fn samples(body: &[u8]) -> Result<Vec<Plain>, String> {
 
 #[test]
 fn accepts_all_the_format_allows() {
-    let cases: &[(&str, &[(&str, &str, f64)])] = &[
+    type Accepted<'a> = (&'a str, &'a [(&'a str, &'a str, f64)]);
+    let cases: &[Accepted<'_>] = &[
         ("", &[]),
         ("\n\n \t\n\r\n", &[]),
         ("up 1\n", &[("up", "", 1.0)]),

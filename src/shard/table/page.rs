@@ -23,9 +23,11 @@ pub struct Cursor {
 pub struct PageRequest {
     /// All families of the scrape, in the order of the page.
     pub families: Arc<[Arc<Family>]>,
+    /// Where the page begins.
     pub cursor: Cursor,
     /// The page ends with the series that reaches this.
     pub bytes: usize,
+    /// What windowed gauges show.
     pub gauges: GaugeRule,
 }
 
@@ -36,6 +38,7 @@ pub struct Page {
     pub text: Vec<u8>,
     /// Their canonical label texts, one after the other: the order between shards.
     pub keys: String,
+    /// One entry for each series.
     pub series: Vec<PageSeries>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<Cursor>,
@@ -46,7 +49,9 @@ pub struct Page {
 pub struct PageSeries {
     /// Index into the scrape's families.
     pub family: u32,
+    /// In [`Page::text`].
     pub text_end: u32,
+    /// In [`Page::keys`].
     pub key_end: u32,
 }
 

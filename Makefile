@@ -1,0 +1,32 @@
+# Catchment: what people and CI run. Two cores are assumed; set JOBS for more.
+
+JOBS ?= 2
+CARGO ?= cargo
+RUN_FLAGS ?=
+
+.PHONY: run test check bench e2e build
+
+## Build in release mode and serve on port 9091 (RUN_FLAGS="--gauges sum" adds flags).
+run:
+	$(CARGO) run --release --jobs $(JOBS) -- $(RUN_FLAGS)
+
+build:
+	$(CARGO) build --release --jobs $(JOBS)
+
+## Unit, property and integration tests.
+test:
+	$(CARGO) test --jobs $(JOBS)
+
+## Formatting, lints and documentation; warnings are errors.
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --jobs $(JOBS) --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --jobs $(JOBS) --no-deps --document-private-items
+
+## The performance budgets, each with what was measured.
+bench:
+	$(CARGO) bench --jobs $(JOBS) --bench budgets
+
+## Real clients and a real Prometheus against the release binary.
+e2e: build
+	tests/e2e/run.sh

@@ -87,6 +87,7 @@ impl Config {
             labels: reader.count("max-labels")?,
             name_length: reader.bytes("max-name-length")?,
             value_length: reader.bytes("max-value-length")?,
+            samples: reader.count("max-samples")?,
         };
         let gauges = GaugeRule {
             policy: reader.choice("gauges", GAUGE_POLICIES)?,

@@ -123,9 +123,14 @@ impl Ingest {
     fn assemble(&self, body: &[u8], group: &GroupLabels, scratch: &mut Scratch) -> Result<Assembled, PushError> {
         let Scratch { decoded, assembler } = scratch;
         let router = self.shards.router();
-        let text = decode(body, &self.rules.limits, router.hasher(), decoded).map_err(PushError::Malformed)?;
+        let text = decode(body, &self.rules.limits, router.hasher(), decoded).map_err(|error| {
+            decoded.shrink();
+            PushError::Malformed(error)
+        })?;
         let register = self.registry.view();
-        assembler.assemble(text, decoded, group, &self.rules, &register, router)
+        let assembled = assembler.assemble(text, decoded, group, &self.rules, &register, router);
+        decoded.shrink();
+        assembled
     }
 
     /// Admits, registers and sends. `None`: the register has changed, begin again.

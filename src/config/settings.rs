@@ -34,6 +34,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     one("max-body", "BYTES", "16MiB", "Largest push"),
     one("max-line", "BYTES", "64KiB", "Longest line of a push"),
+    one("max-samples", "COUNT", "500000", "Samples of one push"),
     one("max-labels", "COUNT", "64", "Labels of one series"),
     one("max-name-length", "BYTES", "256", "Longest metric or label name"),
     one("max-value-length", "BYTES", "4KiB", "Longest label value"),

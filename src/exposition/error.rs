@@ -13,11 +13,13 @@ pub struct Limits {
     pub name_length: usize,
     /// A label value.
     pub value_length: usize,
+    /// Sample lines of one push; each takes memory while it is decoded, however short it is.
+    pub samples: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { line_length: 64 * 1024, labels: 64, name_length: 256, value_length: 4096 }
+        Self { line_length: 64 * 1024, labels: 64, name_length: 256, value_length: 4096, samples: 500_000 }
     }
 }
 

@@ -69,6 +69,13 @@ pub fn write_float(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// As [`write_float`], as text.
+pub fn float_text(value: f64) -> String {
+    let mut text = Vec::new();
+    write_float(&mut text, value);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,6 +95,14 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Gives memory back that a push of usual size does not need.
+    pub fn shrink(&mut self) {
+        const USUAL_SAMPLES: usize = 16 * 1024;
+        self.samples.shrink_to(USUAL_SAMPLES);
+        self.names.shrink_to(USUAL_SAMPLES);
+        self.metadata.shrink_to(USUAL_SAMPLES);
+    }
+
     fn clear(&mut self) {
         self.samples.clear();
         self.names.clear();
@@ -153,7 +161,7 @@ impl<'b> Decoder<'b, '_> {
                 Some(_) => self.sample(at)?,
             };
             if at - start > self.limits.line_length {
-                return Err(self.too_long("a line", self.limits.line_length, at - start));
+                self.check_line_length(&self.body[start..at])?;
             }
             self.line += 1;
         }
@@ -180,6 +188,9 @@ impl<'b> Decoder<'b, '_> {
         at = self.skip_blanks(at);
         let Some((value, length)) = read_float(&self.body[at..]) else { return Err(self.error("a number", at)) };
         let end = at + length;
+        if self.decoded.samples.len() == self.limits.samples {
+            return Err(self.too_many("samples in a push", self.limits.samples));
+        }
         let name = self.decoded.names.len() as u32 - 1;
         self.decoded.samples.push(Sample { labels, value, name, line: self.line, canonical_hash });
         if self.peek(end) == Some(b'\n') { Ok(end + 1) } else { self.timestamp(end) }
@@ -240,7 +251,7 @@ impl<'b> Decoder<'b, '_> {
                 break;
             }
             if count == self.limits.labels {
-                return Err(self.too_many_labels());
+                return Err(self.too_many("labels", self.limits.labels));
             }
             at = self.skip_blanks(self.label(at)?);
             match self.peek(at) {
@@ -415,6 +426,14 @@ impl<'b> Decoder<'b, '_> {
         if got <= limit { Ok(()) } else { Err(self.too_long(what, limit, got)) }
     }
 
+    /// A line's end does not count.
+    #[cold]
+    fn check_line_length(&self, line: &[u8]) -> Result<()> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        self.limit_length("a line", self.limits.line_length, line.len())
+    }
+
     #[cold]
     fn error(&self, expected: &str, at: usize) -> Box<DecodeError> {
         let got = Excerpt::of(&self.body[at.min(self.body.len())..]);
@@ -428,8 +447,8 @@ impl<'b> Decoder<'b, '_> {
     }
 
     #[cold]
-    fn too_many_labels(&self) -> Box<DecodeError> {
-        let expected = format!("at most {} labels", self.limits.labels);
+    fn too_many(&self, what: &str, limit: usize) -> Box<DecodeError> {
+        let expected = format!("at most {limit} {what}");
         Box::new(DecodeError { line: self.line, expected, got: Excerpt::words("more") })
     }
 }

@@ -6,9 +6,10 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, He
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
+use humantime::format_duration;
 use tokio_stream::StreamExt;
 
-use super::path::group_labels;
+use super::path::{PathError, group_labels};
 use super::refusal::HttpRefusal;
 use super::state::AppState;
 use crate::ingest::Scratch;
@@ -41,14 +42,19 @@ async fn take_in(
     scratch: &WorkerScratch,
 ) -> Result<(), HttpRefusal> {
     check_format(request.headers())?;
-    let (_, group) = request.path().split_once("/metrics").unwrap_or_default();
-    let mut group = group_labels(group, &state.parts.limits)?;
+    let mut group = group_labels(group_path(request.path())?, &state.parts.limits)?;
     if !state.parts.config.adds_path_labels {
         group = GroupLabels::default();
     }
     let (body, _permit) = read_body(request.headers(), payload, state).await?;
     state.pushed_bytes.increment(body.len() as u64);
     Ok(state.parts.ingest.push(&body, &group, scratch).await?)
+}
+
+/// The part of the raw path that holds the group: routes match the decoded path, labels are decoded one by one.
+fn group_path(path: &str) -> Result<&str, PathError> {
+    let path_of_door = path.strip_prefix("/aggregate").unwrap_or(path);
+    path_of_door.strip_prefix("/metrics").ok_or_else(|| PathError::Prefix(path.to_owned()))
 }
 
 /// Any type but that of another format is taken for text: many clients send none, or their language's default.
@@ -83,7 +89,7 @@ async fn read_body(headers: &HeaderMap, payload: Payload, state: &AppState) -> R
     let timeout = state.parts.config.body_timeout;
     match tokio::time::timeout(timeout, chunks.read(payload, limit, &mut permit)).await {
         Ok(outcome) => outcome.map(|()| (chunks.into_bytes(), permit)),
-        Err(_) => Err(HttpRefusal::BodyTooSlow { seconds: timeout.as_secs(), received: chunks.len() }),
+        Err(_) => Err(HttpRefusal::BodyTooSlow { timeout: format_duration(timeout), received: chunks.len() }),
     }
 }
 

@@ -14,6 +14,9 @@ use crate::model::name::is_legacy_label_name;
 /// What is wrong with a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
+    /// `/metrics` spelt with escapes.
+    #[error("expected a path that begins with /metrics or /aggregate/metrics, got {0:?}")]
+    Prefix(String),
     /// A label without a value.
     #[error("expected label and value pairs in the path, got {0:?} without a value")]
     Odd(String),

@@ -4,6 +4,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use humantime::FormattedDuration;
 
 use super::path::PathError;
 use crate::ingest::Refusal;
@@ -21,8 +22,8 @@ pub enum HttpRefusal {
     Encoding(String),
     #[error("expected a body of at most {limit} bytes, got more")]
     BodyTooLarge { limit: usize },
-    #[error("expected the whole body within {seconds} s, got {received} bytes")]
-    BodyTooSlow { seconds: u64, received: usize },
+    #[error("expected the whole body within {timeout}, got {received} bytes")]
+    BodyTooSlow { timeout: FormattedDuration, received: usize },
     #[error("expected a whole body, got a broken one: {0}")]
     BodyBroken(String),
     #[error("too many bodies are being read, try again later")]
@@ -85,10 +86,15 @@ impl HttpRefusal {
         }
     }
 
+    /// What is said of it, in one line: names from a push may hold line feeds and worse.
+    pub fn line(&self) -> String {
+        self.to_string().replace(char::is_control, "\u{fffd}")
+    }
+
     /// The answer.
     pub fn response(&self) -> HttpResponse {
         let (status, _) = self.status_and_reason();
-        let mut response = text(HttpResponse::build(status), self.to_string());
+        let mut response = text(HttpResponse::build(status), self.line());
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

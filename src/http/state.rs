@@ -109,7 +109,7 @@ impl AppState {
             counter.increment(1);
         }
         if let Some(unlogged) = self.refusal_log.admit() {
-            tracing::warn!(reason, status = status.as_u16(), path, unlogged, "push refused: {refusal}");
+            tracing::warn!(reason, status = status.as_u16(), path, unlogged, "push refused: {}", refusal.line());
         }
         refusal.response()
     }

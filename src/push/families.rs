@@ -57,8 +57,11 @@ impl FamilyPlan {
         register: &View<'_>,
         router: &Router,
     ) -> Result<(), PushError> {
+        const USUAL_NAMES: usize = 16 * 1024;
         self.names.clear();
+        self.names.shrink_to(USUAL_NAMES);
         self.families.clear();
+        self.families.shrink_to(USUAL_NAMES);
         let mut resolver = Resolver {
             declared: declarations(body, decoded)?,
             register,
@@ -81,8 +84,8 @@ impl FamilyPlan {
         Ok(())
     }
 
-    /// The plan for the register, in the order of the families' indices. Families that the push only discards are left
-    /// with no series; the register need not know them.
+    /// The plan for the register, in the order of the families' indices. Families whose samples are discarded are among
+    /// them: the register then knows their samples when they come without a TYPE.
     pub fn take_families(&mut self, rules: &PushRules) -> Vec<PlannedFamily> {
         let number_rule = |kind| match kind {
             MetricKind::Gauge => rules.gauges.number_rule(),
@@ -165,6 +168,7 @@ impl<'b> Resolver<'b, '_, '_, '_> {
                 known.push((name.clone(), declared.kind.unwrap_or_else(|| claim.family.kind()), declared.line));
             }
         }
+        known.sort_by_key(|(_, _, line)| *line);
         for (name, kind, line) in known {
             self.family(name, kind, line)?;
         }
@@ -235,8 +239,8 @@ impl<'b> Resolver<'b, '_, '_, '_> {
                 } else if known.settles_to(kind) {
                     Wanted::Settled(claim.family.clone(), kind)
                 } else {
-                    let expected = format!("{name} to be a {}", known.name());
-                    return Err(PushError::TypeConflict(fault(line, expected, format!("TYPE {}", kind.name()))));
+                    let expected = format!("TYPE {} for {name}", known.name());
+                    return Err(PushError::TypeConflict(fault(line, expected, kind.name())));
                 }
             }
             _ => self.new_family(&name, kind, line, index)?,

@@ -1,10 +1,12 @@
 //! Puts a push's samples into series, splits the series by shard, and refuses what a series cannot be.
 
+use std::collections::HashSet;
+
 use super::families::{FamilyPlan, ResolvedName};
 use super::seen::SeenSeries;
 use super::{PushError, fault};
 use crate::exposition::error::{DecodeError, Limits};
-use crate::exposition::number::parse_float;
+use crate::exposition::number::{float_text, parse_float};
 use crate::exposition::text_decode::{Decoded, Sample};
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::labels::{GroupLabels, are_one_when_escaped, has_quoted_names, write_canonical};
@@ -89,6 +91,8 @@ struct Builder<'a> {
     batches: Vec<Batch>,
     /// For each batch, the line each of its histograms began on.
     first_lines: Vec<Vec<u32>>,
+    /// The quantiles pushed so far: only that none comes twice is of interest.
+    quantiles: HashSet<(u64, u64), ahash::RandomState>,
 }
 
 impl<'a> Builder<'a> {
@@ -102,7 +106,14 @@ impl<'a> Builder<'a> {
             batch
         };
         let batches = (0..shards).map(|_| batch()).collect();
-        Self { context, seen, labels: String::new(), batches, first_lines: vec![Vec::new(); shards] }
+        Self {
+            context,
+            seen,
+            labels: String::new(),
+            batches,
+            first_lines: vec![Vec::new(); shards],
+            quantiles: HashSet::default(),
+        }
     }
 
     fn finish(self) -> Vec<(Batch, Vec<u32>)> {
@@ -113,7 +124,7 @@ impl<'a> Builder<'a> {
     #[inline]
     fn number(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
         if name.kind == MetricKind::Counter && !is_at_least_zero(sample.value) {
-            let error = fault(sample.line, "a counter increment of at least 0", sample.value.to_string());
+            let error = fault(sample.line, "a counter increment of at least 0", float_text(sample.value));
             return Err(PushError::InvalidSample(error).into());
         }
         let context = self.context;
@@ -174,7 +185,17 @@ impl<'a> Builder<'a> {
             let series = batch.push_key(hash, name.family, &self.labels);
             batch.summaries.push(SummaryUpdate { series, summary: Summary::default() });
         }
-        if quantile.is_none() {
+        if let Some(quantile) = quantile {
+            // Quantiles of different series with one 64-bit hash are as good as impossible, and refused at the worst.
+            if !self.quantiles.insert((hash, (quantile + 0.0).to_bits())) {
+                let separator = if self.labels.is_empty() { "" } else { "," };
+                return Err(Refused::Repeated(format!(
+                    "{}{separator}quantile=\"{}\"",
+                    self.labels,
+                    float_text(quantile)
+                )));
+            }
+        } else {
             let summary = &mut batch.summaries[known.unwrap_or(next) as usize].summary;
             let part = if name.role == SampleRole::Sum { &mut summary.sum } else { &mut summary.count };
             if part.replace(sample.value).is_some() {
@@ -201,7 +222,7 @@ impl<'a> Builder<'a> {
         let has_position = name.role.position_label().is_some();
         let is_count = matches!(name.role, SampleRole::Bucket | SampleRole::Count);
         if is_count && !is_at_least_zero(sample.value) {
-            return invalid("a count of at least 0".to_owned(), &sample.value.to_string());
+            return invalid("a count of at least 0".to_owned(), &float_text(sample.value));
         }
         match self.write_labels(sample, name, Some(label))? {
             None if has_position => invalid(format!("the label {label}"), "none"),
@@ -256,7 +277,7 @@ fn finish_histograms<'n>(
         if let Some(pair) = buckets.windows(2).find(|pair| pair[0].bound == pair[1].bound) {
             let key = keys.get(series.key_start as usize..series.key_end as usize).unwrap_or_default();
             let separator = if key.is_empty() { "" } else { "," };
-            let labels = format!("{key}{separator}le=\"{}\"", pair[0].bound);
+            let labels = format!("{key}{separator}le=\"{}\"", float_text(pair[0].bound));
             let error = repeated(*first_line, &format!("{}_bucket", family_name(*series)), &labels);
             return Err(PushError::DuplicateSeries(error));
         }

@@ -161,6 +161,11 @@ fn faults_are_named() {
             "z_z 1\n{\"z-z\"} 1\n",
             "line 2: expected untyped z-z to have sample names of its own, got z_z, which belongs to z_z",
         ),
+        (
+            "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\".50\"} 1\n",
+            "line 3: expected each series once in a push, got s{quantile=\"0.5\"} again",
+        ),
+        ("# TYPE h histogram\nh_bucket{le=\"1\"} -Inf\n", "line 2: expected a count of at least 0, got -Inf"),
         ("x{b=\"1\",a=\"1\",b=\"2\"} 1\n", "line 1: expected each label once, got b twice"),
     ];
     for (body, expected) in cases {

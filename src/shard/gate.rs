@@ -105,8 +105,9 @@ impl Gate {
         Self { batches: Budget::new(batches), bytes: Budget::new(bytes) }
     }
 
-    /// A place for one batch, if there is room.
+    /// A place for one batch, if there is room. A batch larger than all the room there is has a place when the way is empty.
     pub fn enter(&self, bytes: usize) -> Option<Place> {
+        let bytes = bytes.min(self.bytes.limit());
         Some(Place { _batches: self.batches.take(1)?, _bytes: self.bytes.take(bytes)? })
     }
 }
@@ -229,6 +230,16 @@ mod tests {
         let _second = gate.enter(40).expect("room");
         drop(first);
         assert!(gate.enter(0).is_some());
+    }
+
+    #[test]
+    fn a_batch_beyond_the_limit_waits_for_an_empty_way() {
+        let gate = Gate::new(10, 100);
+        let small = gate.enter(1).expect("room");
+        assert!(gate.enter(1000).is_none());
+        drop(small);
+        let _large = gate.enter(1000).expect("the way is empty");
+        assert!(gate.enter(1).is_none());
     }
 
     #[actix_rt::test]

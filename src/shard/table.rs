@@ -26,7 +26,7 @@ pub struct Table {
 }
 
 /// Series looked up at once.
-const SIDE_BY_SIDE: usize = 32;
+const SIDE_BY_SIDE: usize = 128;
 
 /// Half the hash is kept, so that the index grows without looking at the series.
 #[derive(Clone, Copy, Debug)]

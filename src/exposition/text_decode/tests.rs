@@ -115,14 +115,15 @@ fn refuses_anything_else_and_says_where() {
 
 #[test]
 fn keeps_its_limits() {
-    let limits = Limits { line_length: 40, labels: 2, name_length: 8, value_length: 10 };
+    let limits = Limits { line_length: 40, labels: 2, name_length: 8, value_length: 10, samples: 3 };
     let cases = [
         ("x{a=\"1\",b=\"2\",c=\"3\"} 1\n", "line 1: expected at most 2 labels, got more"),
         ("# ok\nlong_name 1\n", "line 2: expected a metric name of at most 8 bytes, got 9"),
         ("# TYPE long_name gauge\n", "line 1: expected a metric name of at most 8 bytes, got 9"),
         ("x{long_name=\"1\"} 1\n", "line 1: expected a label name of at most 8 bytes, got 9"),
         ("x{a=\"12345678901\"} 1\n", "line 1: expected a label value of at most 10 bytes, got 11"),
-        ("# a comment that goes on for more than the limit\n", "line 1: expected a line of at most 40 bytes, got 49"),
+        ("# a comment that goes on for more than the limit\n", "line 1: expected a line of at most 40 bytes, got 48"),
+        ("x 1\nx 1\nx 1\nx 1\n", "line 4: expected at most 3 samples in a push, got more"),
     ];
     for (body, expected) in cases {
         let refused = decode(body.as_bytes(), &limits, &LabelHasher::new(), &mut Decoded::default())

@@ -59,7 +59,7 @@ pub struct PageSeries {
 const SETTLED_PER_PAGE: usize = 1024;
 
 /// Series whose values are looked up at once: their memory is then fetched side by side instead of one by one.
-const LOOK_AHEAD: usize = 32;
+const LOOK_AHEAD: usize = 128;
 
 impl Table {
     /// Encodes the page that begins at the request's cursor.

@@ -1,5 +1,7 @@
 //! Whole or nothing, with many at once: what is on the page is exactly what was acknowledged.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at its first fault")]
+
 mod common;
 
 use std::fmt::Write as _;

@@ -1,5 +1,7 @@
 //! What a push does to the page, or why it does nothing: every merge rule and every refusal, over HTTP.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at its first fault")]
+
 mod common;
 
 use common::wire::{self, Answer};

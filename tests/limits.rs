@@ -1,5 +1,7 @@
 //! Nobody takes more than their share: oversized, slow, hostile and abandoned requests, and the limits of what is stored.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at its first fault")]
+
 mod common;
 
 use std::io::Write;

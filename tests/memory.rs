@@ -1,6 +1,8 @@
 //! What clients cost in memory. These tests look at the memory of their whole process, so they are alone in it and run
 //! one after the other.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at its first fault")]
+
 mod common;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

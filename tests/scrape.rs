@@ -1,5 +1,7 @@
 //! The page: the same for any number of shards, whole for every reader, and no burden to pushes however it is read.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at its first fault")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The end of a server: first it says so, then it finishes what it has begun, then it is gone.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at its first fault")]
+
 mod common;
 
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! Starts the real server on a port of its own and talks to it as its clients do. Nothing here looks inside the server.
 
 // Each test file uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod page;
 pub mod wire;

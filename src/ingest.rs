@@ -127,8 +127,7 @@ impl Ingest {
             decoded.shrink();
             PushError::Malformed(error)
         })?;
-        let register = self.registry.view();
-        let assembled = assembler.assemble(text, decoded, group, &self.rules, &register, router);
+        let assembled = assembler.assemble(text, decoded, group, &self.rules, &self.registry, router);
         decoded.shrink();
         assembled
     }

@@ -4,6 +4,10 @@ use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
 use catchment::config::Config;
 use catchment::config::layers::{ConfigError, Layers};
 
@@ -50,12 +54,13 @@ fn failed(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn start_log(level: tracing::Level) {
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+    // The HTTP server announces its start in its own words; ours are enough.
+    let targets = Targets::new().with_default(level).with_target("actix_server", level.min(tracing::Level::WARN));
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
-        .with_writer(io::stderr)
-        .init();
+        .with_writer(io::stderr);
+    tracing_subscriber::registry().with(lines).with(targets).init();
 }
 
 fn listen(address: &SocketAddr) -> Result<TcpListener, String> {

@@ -12,7 +12,7 @@ use crate::aggregate::{GaugeRule, NumberRule};
 use crate::exposition::error::{DecodeError, Excerpt, Limits};
 use crate::exposition::text_decode::Decoded;
 use crate::model::labels::GroupLabels;
-use crate::registry::{View, Wanted};
+use crate::registry::{Registry, Wanted};
 use crate::shard::batch::{Batch, Router};
 
 use families::FamilyPlan;
@@ -126,16 +126,21 @@ impl Assembler {
         decoded: &Decoded,
         group: &GroupLabels,
         rules: &PushRules,
-        register: &View<'_>,
+        registry: &Registry,
         router: &Router,
     ) -> Result<Assembled, PushError> {
-        self.plan.resolve(body, decoded, rules.summaries, register, router)?;
+        // Looked at for the names only: a large push must not keep others from registering theirs.
+        let generation = {
+            let register = registry.view();
+            self.plan.resolve(body, decoded, rules.summaries, &register, router)?;
+            register.generation()
+        };
         let context = series::Context { body, group, limits: &rules.limits, router };
         let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
         let families = self.plan.take_families(rules);
         Ok(Assembled {
             families,
-            generation: register.generation(),
+            generation,
             batches,
             samples: decoded.samples.len() as u64,
             discarded_samples,

@@ -65,11 +65,8 @@ impl Ours {
         let start = Instant::now();
         let text = decode(body.as_bytes(), &self.rules.limits, self.router.hasher(), &mut self.decoded).expect("valid");
         let decoded = Instant::now();
-        let view = self.registry.view();
-        let group = GroupLabels::default();
-        let push =
-            self.assembler.assemble(text, &self.decoded, &group, &self.rules, &view, &self.router).expect("valid");
-        drop(view);
+        let Self { assembler, decoded: samples, rules, registry, router, .. } = self;
+        let push = assembler.assemble(text, samples, &GroupLabels::default(), rules, registry, router).expect("valid");
         let Assembled { families, generation, batches, .. } = push;
         let (wanted, rules): (Vec<_>, Vec<_>) =
             families.into_iter().map(|family| (family.wanted, family.number_rule)).unzip();

@@ -26,8 +26,7 @@ impl Fixture {
         let mut decoded = Decoded::default();
         let text = decode(body.as_bytes(), &self.rules.limits, self.router.hasher(), &mut decoded)
             .map_err(PushError::Malformed)?;
-        let view = self.registry.view();
-        Assembler::default().assemble(text, &decoded, group, &self.rules, &view, &self.router)
+        Assembler::default().assemble(text, &decoded, group, &self.rules, &self.registry, &self.router)
     }
 
     /// Assembles and registers.

@@ -93,9 +93,12 @@ pub fn add_summary(stored: &mut Summary, pushed: &Summary) {
     stored.count = add_present(stored.count, pushed.count);
 }
 
+/// Buckets that a histogram may have: a push with more is refused, and merging does not go beyond.
+pub const MOST_BUCKETS: usize = 1000;
+
 /// Adds buckets, sum and count, each on its own.
 pub fn add_histogram(stored: &mut Histogram, pushed: &Histogram) {
-    add_buckets(&mut stored.buckets, &pushed.buckets);
+    add_buckets(&mut stored.buckets, &pushed.buckets, MOST_BUCKETS);
     stored.sum = add_present(stored.sum, pushed.sum);
     stored.count = add_present(stored.count, pushed.count);
 }
@@ -109,13 +112,36 @@ fn add_present(stored: Option<f64>, pushed: Option<f64>) -> Option<f64> {
 
 /// Adds cumulative buckets. With different bounds the result has the union of them, and each side counts at a bound of
 /// the other what it had at its own last bound below: a count is in the lowest bucket known to hold it.
-pub fn add_buckets(stored: &mut Vec<Bucket>, pushed: &[Bucket]) {
+///
+/// If that made more than `most` buckets, the stored bounds stay as they are (with `+Inf` if a pushed one is beyond them), and
+/// pushed counts go to the lowest of them that fits: nobody can make a histogram grow for ever.
+pub fn add_buckets(stored: &mut Vec<Bucket>, pushed: &[Bucket], most: usize) {
     if have_same_bounds(stored, pushed) {
         for (stored, pushed) in stored.iter_mut().zip(pushed) {
             stored.count += pushed.count;
         }
+        return;
+    }
+    let union = union_of_buckets(stored, pushed);
+    if union.len() <= most {
+        *stored = union;
     } else {
-        *stored = union_of_buckets(stored, pushed);
+        add_at_stored_bounds(stored, pushed);
+    }
+}
+
+fn add_at_stored_bounds(stored: &mut Vec<Bucket>, pushed: &[Bucket]) {
+    let mut pushed = pushed.iter().peekable();
+    let mut count = 0.0;
+    for bucket in stored.iter_mut() {
+        while let Some(below) = pushed.next_if(|pushed| pushed.bound <= bucket.bound) {
+            count = below.count;
+        }
+        bucket.count += count;
+    }
+    if let Some(beyond) = pushed.last() {
+        let before = stored.last().map_or(0.0, |bucket| bucket.count);
+        stored.push(Bucket { bound: f64::INFINITY, count: before - count + beyond.count });
     }
 }
 
@@ -221,9 +247,19 @@ mod tests {
         ];
         for (stored, pushed, expected) in cases {
             let mut merged = buckets(stored);
-            add_buckets(&mut merged, &buckets(pushed));
+            add_buckets(&mut merged, &buckets(pushed), MOST_BUCKETS);
             assert_eq!(merged, buckets(expected), "{stored:?} + {pushed:?}");
         }
+    }
+
+    #[test]
+    fn a_histogram_does_not_grow_for_ever() {
+        let mut stored = buckets(&[(1.0, 1.0), (2.0, 3.0)]);
+        // 0.5 and 1.5 have no room: their counts go to 1 and 2, those beyond 2 to the bucket that takes all.
+        add_buckets(&mut stored, &buckets(&[(0.5, 1.0), (1.5, 4.0), (9.0, 10.0)]), 3);
+        assert_eq!(stored, buckets(&[(1.0, 2.0), (2.0, 7.0), (INF, 13.0)]));
+        add_buckets(&mut stored, &buckets(&[(3.0, 1.0), (20.0, 2.0)]), 3);
+        assert_eq!(stored, buckets(&[(1.0, 2.0), (2.0, 7.0), (INF, 15.0)]));
     }
 
     #[test]
@@ -304,7 +340,7 @@ mod tests {
 
     fn sum_of(one: &[Bucket], other: &[Bucket]) -> Vec<Bucket> {
         let mut sum = one.to_vec();
-        add_buckets(&mut sum, other);
+        add_buckets(&mut sum, other, MOST_BUCKETS);
         sum
     }
 
@@ -318,6 +354,11 @@ mod tests {
             }
             prop_assert!(sum.windows(2).all(|pair| pair[0].bound < pair[1].bound));
             prop_assert!(sum.windows(2).all(|pair| pair[0].count <= pair[1].count));
+            let mut bounded = one.clone();
+            add_buckets(&mut bounded, &other, 3);
+            prop_assert!(bounded.len() <= sum.len().min(one.len().max(2) + 1));
+            prop_assert!(bounded.windows(2).all(|pair| pair[0].count <= pair[1].count));
+            prop_assert_eq!(count_at(&bounded, INF), count_at(&one, INF) + count_at(&other, INF));
         }
 
         #[test]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::families::{FamilyPlan, ResolvedName};
 use super::seen::SeenSeries;
 use super::{PushError, fault};
+use crate::aggregate::MOST_BUCKETS;
 use crate::exposition::error::{DecodeError, Limits};
 use crate::exposition::number::{float_text, parse_float};
 use crate::exposition::text_decode::{Decoded, Sample};
@@ -280,6 +281,10 @@ fn finish_histograms<'n>(
             let labels = format!("{key}{separator}le=\"{}\"", float_text(pair[0].bound));
             let error = repeated(*first_line, &format!("{}_bucket", family_name(*series)), &labels);
             return Err(PushError::DuplicateSeries(error));
+        }
+        if buckets.len() > MOST_BUCKETS {
+            let expected = format!("at most {MOST_BUCKETS} buckets in a histogram");
+            return Err(PushError::InvalidSample(fault(*first_line, expected, buckets.len().to_string())));
         }
         let has_infinity = buckets.last().is_some_and(|bucket| bucket.bound == f64::INFINITY);
         if let (false, Some(count)) = (has_infinity, histogram.count) {

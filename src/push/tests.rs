@@ -130,6 +130,17 @@ fn summaries_can_be_discarded() {
 }
 
 #[test]
+fn a_histogram_has_a_bounded_number_of_buckets() {
+    let body = |buckets: usize| {
+        let lines: String = (0..buckets).map(|bound| format!("h_bucket{{le=\"{bound}\"}} 1\n")).collect();
+        format!("# TYPE h histogram\n{lines}")
+    };
+    assert!(Fixture::new(1).push(&body(1000)).is_ok());
+    let refused = Fixture::new(1).push(&body(1001)).map_err(|error| error.to_string());
+    assert_eq!(refused.err().as_deref(), Some("line 2: expected at most 1000 buckets in a histogram, got 1001"));
+}
+
+#[test]
 fn faults_are_named() {
     let cases = [
         ("# TYPE x counter\nx -1\n", "line 2: expected a counter increment of at least 0, got -1"),

@@ -131,6 +131,7 @@ pub fn add_buckets(stored: &mut Vec<Bucket>, pushed: &[Bucket], most: usize) {
 }
 
 fn add_at_stored_bounds(stored: &mut Vec<Bucket>, pushed: &[Bucket]) {
+    let before = stored.last().map_or(0.0, |bucket| bucket.count);
     let mut pushed = pushed.iter().peekable();
     let mut count = 0.0;
     for bucket in stored.iter_mut() {
@@ -140,8 +141,7 @@ fn add_at_stored_bounds(stored: &mut Vec<Bucket>, pushed: &[Bucket]) {
         bucket.count += count;
     }
     if let Some(beyond) = pushed.last() {
-        let before = stored.last().map_or(0.0, |bucket| bucket.count);
-        stored.push(Bucket { bound: f64::INFINITY, count: before - count + beyond.count });
+        stored.push(Bucket { bound: f64::INFINITY, count: before + beyond.count });
     }
 }
 
@@ -258,6 +258,9 @@ mod tests {
         // 0.5 and 1.5 have no room: their counts go to 1 and 2, those beyond 2 to the bucket that takes all.
         add_buckets(&mut stored, &buckets(&[(0.5, 1.0), (1.5, 4.0), (9.0, 10.0)]), 3);
         assert_eq!(stored, buckets(&[(1.0, 2.0), (2.0, 7.0), (INF, 13.0)]));
+        let mut infinite = buckets(&[(1.0, INF), (2.0, INF)]);
+        add_buckets(&mut infinite, &buckets(&[(1.5, INF), (9.0, INF)]), 2);
+        assert_eq!(infinite, buckets(&[(1.0, INF), (2.0, INF), (INF, INF)]));
         add_buckets(&mut stored, &buckets(&[(3.0, 1.0), (20.0, 2.0)]), 3);
         assert_eq!(stored, buckets(&[(1.0, 2.0), (2.0, 7.0), (INF, 15.0)]));
     }

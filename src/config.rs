@@ -7,6 +7,8 @@ pub mod settings;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use actix_web::http::Uri;
+
 use crate::aggregate::{GaugePolicy, GaugeRule};
 use crate::exposition::error::Limits;
 use crate::ingest::StoreLimits;
@@ -82,16 +84,19 @@ impl Config {
     /// The first setting that is not as it must be, by name.
     pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
         let reader = Reader { layers };
+        let http = reader.http()?;
         let limits = Limits {
             line_length: reader.bytes("max-line")?,
             labels: reader.count("max-labels")?,
             name_length: reader.bytes("max-name-length")?,
             value_length: reader.bytes("max-value-length")?,
             samples: reader.count("max-samples")?,
+            series_length: reader.bytes("max-series-length")?,
+            push_length: (http.max_body * LABELS_PER_BODY).min(LARGEST_PUSH),
         };
         let gauges = GaugeRule {
             policy: reader.choice("gauges", GAUGE_POLICIES)?,
-            window: reader.duration("gauge-window")?.as_millis().max(1) as u64,
+            window: reader.time("gauge-window")?.as_millis().max(1) as u64,
         };
         let summaries = reader.choice("summaries", SUMMARY_POLICIES)?;
         Ok(Self {
@@ -104,7 +109,7 @@ impl Config {
                 series_per_family: reader.count("max-series-per-family")?,
             },
             max_families: reader.count("max-families")?,
-            http: reader.http()?,
+            http,
             log_level: reader.choice("log-level", LEVELS)?,
         })
     }
@@ -134,6 +139,12 @@ const LEVELS: Choices<tracing::Level> = &[
 /// A body's offsets are 32 bits wide.
 const LARGEST_BODY: usize = 1 << 31;
 
+/// The label texts of a push may be so many times as long as the largest body, for labels of its path …
+const LABELS_PER_BODY: usize = 4;
+
+/// … but no longer than this: offsets into them are 32 bits wide too.
+const LARGEST_PUSH: usize = 1 << 30;
+
 struct Reader<'l> {
     layers: &'l Layers,
 }
@@ -144,23 +155,21 @@ impl Reader<'_> {
         if max_body > LARGEST_BODY {
             return Err(self.invalid("max-body", "at most 2GiB"));
         }
-        let origins = self.layers.get("cors-origin").texts;
-        let cors = match origins.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["*"] => CorsOrigins::Any,
-            ["none"] => CorsOrigins::Listed(Vec::new()),
-            _ => CorsOrigins::Listed(origins),
-        };
+        let max_inflight = self.bytes("max-inflight")?;
+        if max_inflight < max_body {
+            return Err(self.invalid("max-inflight", "at least max-body"));
+        }
         Ok(HttpConfig {
             workers: self.count_or_cores("workers")?,
             adds_path_labels: self.choice("path-labels", PATH_LABEL_POLICIES)?,
-            cors,
+            cors: self.origins("cors-origin")?,
             max_body,
-            max_inflight: self.bytes("max-inflight")?.max(max_body),
+            max_inflight,
             max_connections: self.count("max-connections")?,
             max_scrapes: self.count("max-scrapes")?,
-            header_timeout: self.duration("header-timeout")?,
-            body_timeout: self.duration("body-timeout")?,
-            scrape_stall_timeout: self.duration("scrape-stall-timeout")?,
+            header_timeout: self.time("header-timeout")?,
+            body_timeout: self.time("body-timeout")?,
+            scrape_stall_timeout: self.time("scrape-stall-timeout")?,
             keep_alive: self.duration("keep-alive")?,
             shutdown_delay: self.duration("shutdown-delay")?,
             shutdown_timeout: self.duration("shutdown-timeout")?,
@@ -201,6 +210,30 @@ impl Reader<'_> {
     fn duration(&self, name: &'static str) -> Result<Duration, ConfigError> {
         humantime::parse_duration(&self.text(name))
             .map_err(|_| self.invalid(name, "a duration such as 500ms, 30s or 5m"))
+    }
+
+    /// A duration that leaves time for something.
+    fn time(&self, name: &'static str) -> Result<Duration, ConfigError> {
+        let time = self.duration(name)?;
+        if time.is_zero() { Err(self.invalid(name, "a duration above 0")) } else { Ok(time) }
+    }
+
+    fn origins(&self, name: &'static str) -> Result<CorsOrigins, ConfigError> {
+        let origins = self.layers.get(name).texts;
+        match origins.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["*"] => return Ok(CorsOrigins::Any),
+            ["none"] => return Ok(CorsOrigins::Listed(Vec::new())),
+            _ => {}
+        }
+        let is_origin = |text: &String| {
+            text.parse::<Uri>()
+                .is_ok_and(|uri| uri.scheme().is_some() && uri.authority().is_some() && uri.path() == "/")
+        };
+        if origins.iter().all(is_origin) {
+            Ok(CorsOrigins::Listed(origins))
+        } else {
+            Err(self.invalid(name, "origins such as https://example.org, or * or none alone"))
+        }
     }
 
     fn choice<T: Copy>(&self, name: &'static str, choices: Choices<T>) -> Result<T, ConfigError> {

@@ -26,8 +26,10 @@ pub fn configure(service: &mut ServiceConfig) {
     }
     service
         .service(web::resource("/").get(index).default_service(only("GET")))
-        .service(web::resource("/-/healthy").get(scrape::healthy).default_service(only("GET")))
-        .service(web::resource("/-/ready").get(scrape::ready).default_service(only("GET")))
+        .service(
+            web::resource("/-/healthy").get(scrape::healthy).head(scrape::healthy).default_service(only("GET, HEAD")),
+        )
+        .service(web::resource("/-/ready").get(scrape::ready).head(scrape::ready).default_service(only("GET, HEAD")))
         .service(web::resource("/-/metrics").get(scrape::own_metrics).default_service(only("GET")))
         .default_service(web::to(not_found));
 }

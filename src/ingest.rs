@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::exposition::error::Excerpt;
 use crate::exposition::text_decode::{Decoded, decode};
 use crate::model::labels::GroupLabels;
 use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules};
@@ -35,9 +36,9 @@ pub enum Refusal {
     #[error("expected series that differ when escaped, got {pushed} beside {stored}")]
     Collision {
         /// The refused series.
-        pushed: String,
+        pushed: Excerpt,
         /// The one it would be mixed up with.
-        stored: String,
+        stored: Excerpt,
     },
     /// A limit of what is stored.
     #[error("expected at most {limit} {what}, got {got} more")]
@@ -123,12 +124,12 @@ impl Ingest {
     fn assemble(&self, body: &[u8], group: &GroupLabels, scratch: &mut Scratch) -> Result<Assembled, PushError> {
         let Scratch { decoded, assembler } = scratch;
         let router = self.shards.router();
-        let text = decode(body, &self.rules.limits, router.hasher(), decoded).map_err(|error| {
-            decoded.shrink();
-            PushError::Malformed(error)
-        })?;
-        let assembled = assembler.assemble(text, decoded, group, &self.rules, &self.registry, router);
+        let assembled = match decode(body, &self.rules.limits, router.hasher(), decoded) {
+            Ok(text) => assembler.assemble(text, decoded, group, &self.rules, &self.registry, router),
+            Err(error) => Err(PushError::Malformed(error)),
+        };
         decoded.shrink();
+        assembler.shrink();
         assembled
     }
 
@@ -140,8 +141,8 @@ impl Ingest {
             false => None,
         };
         let (mut series, shares) = self.permit_series(&mut push).await?;
-        let Assembled { families, generation, batches, .. } = push;
-        let Some((families, _view)) = self.register(families, generation)? else { return Ok(None) };
+        let Assembled { families, batches, .. } = push;
+        let Some((families, _view)) = self.register(families)? else { return Ok(None) };
         self.metrics.ignored(push.ignored_timestamps, push.discarded_samples);
         let (book, acknowledgement) = TicketBook::new();
         for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
@@ -158,14 +159,15 @@ impl Ingest {
     async fn refuse_collisions(&self, push: &mut Assembled) -> Result<MutexGuard<'_, ()>, Refusal> {
         let turn = self.collision_turn.lock().await;
         let quoted = push.families.iter().filter(|planned| planned.has_quoted_labels);
-        self.registry.note_quoted_labels(quoted.filter_map(|planned| planned.wanted.family()));
-        for inspection in self.inspect(push).await? {
-            if let Some(Collision { family, pushed, stored }) = inspection.collision {
-                let name = push.families[family].wanted.name();
-                let (pushed, stored) = (format!("{name}{{{pushed}}}"), format!("{name}{{{stored}}}"));
-                return Err(Refusal::Collision { pushed, stored });
-            }
+        let noted = self.registry.note_quoted_labels(quoted.filter_map(|planned| planned.wanted.family()));
+        let inspections = self.inspect(push).await?;
+        if let Some(collision) = inspections.into_iter().find_map(|inspection| inspection.collision) {
+            self.registry.forget_quoted_labels(&noted);
+            let Collision { family, pushed, stored } = collision;
+            let series = |labels| Excerpt::words(format!("{}{{{labels}}}", push.families[family].wanted.name()));
+            return Err(Refusal::Collision { pushed: series(pushed), stored: series(stored) });
         }
+        push.families.iter_mut().for_each(|planned| planned.wanted.see_quoted_labels());
         Ok(turn)
     }
 
@@ -196,24 +198,37 @@ impl Ingest {
         Ok((self.series.take(got).ok_or_else(too_many)?, shares))
     }
 
-    /// What each shard knows of the push's series.
+    /// What each shard knows of its part of the push; shards without a part are not asked.
     async fn inspect(&self, push: &mut Assembled) -> Result<Vec<Inspection>, ShardError> {
         let ids: Arc<[Option<u32>]> =
             push.families.iter().map(|planned| planned.wanted.family().map(|family| family.id)).collect();
-        let mut inspections = Vec::with_capacity(push.batches.len());
+        let mut answers = Vec::with_capacity(push.batches.len());
         for (shard, batch) in push.batches.iter_mut().enumerate() {
-            let (back, inspection) = self.shards.inspect(shard, std::mem::take(batch), Arc::clone(&ids)).await?;
-            *batch = back;
-            inspections.push(inspection);
+            let is_asked = !batch.is_empty();
+            answers.push(match is_asked {
+                true => Some(self.shards.inspect(shard, std::mem::take(batch), Arc::clone(&ids))?),
+                false => None,
+            });
+        }
+        let mut inspections = Vec::with_capacity(answers.len());
+        for (shard, (batch, answer)) in push.batches.iter_mut().zip(answers).enumerate() {
+            inspections.push(match answer {
+                Some(answer) => {
+                    let (back, inspection) = answer.await.map_err(|_| ShardError::Down(shard))?;
+                    *batch = back;
+                    inspection
+                }
+                None => Inspection { new: vec![0; ids.len()], collision: None },
+            });
         }
         Ok(inspections)
     }
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.
-    fn register(&self, planned: Vec<PlannedFamily>, generation: u64) -> Result<Option<Registered<'_>>, Refusal> {
+    fn register(&self, planned: Vec<PlannedFamily>) -> Result<Option<Registered<'_>>, Refusal> {
         let (wanted, rest): (Vec<Wanted>, Vec<_>) =
             planned.into_iter().map(|planned| (planned.wanted, (planned.number_rule, planned.help))).unzip();
-        let (families, view) = match self.registry.commit(wanted, generation) {
+        let (families, view) = match self.registry.commit(wanted) {
             Ok(committed) => committed,
             Err(CommitError::Stale) => return Ok(None),
             Err(CommitError::TooMany { limit, got }) => {

@@ -68,8 +68,6 @@ fn fault(line: u32, expected: impl Into<String>, got: impl Into<String>) -> Deco
 pub struct Assembled {
     /// The families of the push; updates refer to them by index.
     pub families: Vec<PlannedFamily>,
-    /// The state of the register this was planned on.
-    pub generation: u64,
     /// One for each shard; empty where the push brings nothing.
     pub batches: Vec<Batch>,
     /// Sample lines.
@@ -98,8 +96,7 @@ pub struct PlannedFamily {
 impl Assembled {
     /// Whether escaping may make a series of the push equal to a stored one.
     pub fn may_collide(&self) -> bool {
-        let is_noted = |wanted: &Wanted| wanted.family().is_some_and(|family| family.has_quoted_labels());
-        self.families.iter().any(|planned| planned.has_quoted_labels || is_noted(&planned.wanted))
+        self.families.iter().any(|planned| planned.has_quoted_labels || planned.wanted.has_quoted_labels())
     }
 
     /// Series in the push.
@@ -116,6 +113,12 @@ pub struct Assembler {
 }
 
 impl Assembler {
+    /// Gives memory back that a push of usual size does not need.
+    pub fn shrink(&mut self) {
+        self.plan.shrink();
+        self.seen.shrink();
+    }
+
     /// Assembles a decoded push. `body` is the text it was decoded from, `group` the labels of its path.
     ///
     /// # Errors
@@ -130,17 +133,12 @@ impl Assembler {
         router: &Router,
     ) -> Result<Assembled, PushError> {
         // Looked at for the names only: a large push must not keep others from registering theirs.
-        let generation = {
-            let register = registry.view();
-            self.plan.resolve(body, decoded, rules.summaries, &register, router)?;
-            register.generation()
-        };
+        self.plan.resolve(body, decoded, rules.summaries, &registry.view(), router)?;
         let context = series::Context { body, group, limits: &rules.limits, router };
         let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
         let families = self.plan.take_families(rules);
         Ok(Assembled {
             families,
-            generation,
             batches,
             samples: decoded.samples.len() as u64,
             discarded_samples,

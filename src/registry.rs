@@ -23,8 +23,6 @@ struct State {
     claims: HashMap<Box<str>, Claim, ahash::RandomState>,
     /// By exposed name, the order of the page.
     families: BTreeMap<Box<str>, Arc<Family>>,
-    /// Goes up with every change, so that what was planned on an older state is planned again.
-    generation: u64,
 }
 
 /// Whose a sample name is.
@@ -40,9 +38,9 @@ pub struct Claim {
 #[derive(Debug)]
 pub enum Wanted {
     /// Known and left as it is.
-    Known(Arc<Family>),
+    Known(Seen),
     /// Known as untyped; this is its kind.
-    Settled(Arc<Family>, MetricKind),
+    Settled(Seen, MetricKind),
     /// Unknown so far.
     New {
         /// As pushed.
@@ -54,11 +52,31 @@ pub enum Wanted {
     },
 }
 
+/// A known family, and what was known of it when the push was planned.
+#[derive(Debug)]
+pub struct Seen {
+    family: Arc<Family>,
+    kind: MetricKind,
+    has_quoted_labels: bool,
+}
+
+impl Seen {
+    /// What is known of the family now.
+    pub fn now(family: &Arc<Family>) -> Self {
+        let (kind, has_quoted_labels) = (family.kind(), family.has_quoted_labels());
+        Self { family: Arc::clone(family), kind, has_quoted_labels }
+    }
+
+    fn is_current(&self) -> bool {
+        self.family.kind() == self.kind && self.family.has_quoted_labels() == self.has_quoted_labels
+    }
+}
+
 impl Wanted {
     /// The family, if it is known.
     pub fn family(&self) -> Option<&Arc<Family>> {
         match self {
-            Self::Known(family) | Self::Settled(family, _) => Some(family),
+            Self::Known(seen) | Self::Settled(seen, _) => Some(&seen.family),
             Self::New { .. } => None,
         }
     }
@@ -66,15 +84,30 @@ impl Wanted {
     /// The family's name.
     pub fn name(&self) -> &str {
         match self {
-            Self::Known(family) | Self::Settled(family, _) => &family.name,
+            Self::Known(seen) | Self::Settled(seen, _) => &seen.family.name,
             Self::New { name, .. } => name,
+        }
+    }
+
+    /// Whether escaping may make a series of the family equal to another, as far as was known.
+    pub fn has_quoted_labels(&self) -> bool {
+        match self {
+            Self::Known(seen) | Self::Settled(seen, _) => seen.has_quoted_labels,
+            Self::New { has_quoted_labels, .. } => *has_quoted_labels,
+        }
+    }
+
+    /// Takes note of quoted labels that have come since the push was planned, once it has been checked against them.
+    pub fn see_quoted_labels(&mut self) {
+        if let Self::Known(seen) | Self::Settled(seen, _) = self {
+            seen.has_quoted_labels = seen.family.has_quoted_labels();
         }
     }
 
     /// The family, if entering it changes nothing.
     fn unchanged(&self) -> Option<Arc<Family>> {
         match self {
-            Self::Known(family) => Some(Arc::clone(family)),
+            Self::Known(seen) => Some(Arc::clone(&seen.family)),
             Self::Settled(..) | Self::New { .. } => None,
         }
     }
@@ -83,7 +116,7 @@ impl Wanted {
 /// Why wanted families were not entered; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitError {
-    /// The register has changed since: plan again.
+    /// Something the push was planned on has changed since: plan again.
     Stale,
     /// More families than the limit.
     TooMany {
@@ -105,9 +138,9 @@ impl View<'_> {
         self.state.claims.get(&*exposed_metric_name(sample_name))
     }
 
-    /// The state this view shows, for [`Registry::commit`].
-    pub fn generation(&self) -> u64 {
-        self.state.generation
+    /// Whether what the push was planned on still holds.
+    fn is_current(&self, wanted: &[Wanted]) -> bool {
+        self.state.is_current(wanted)
     }
 }
 
@@ -123,35 +156,44 @@ impl Registry {
         View { state: self.state.read().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// Enters what a push wants, all or nothing. `generation` is that of the view on which the push was planned, and the
-    /// caller has seen there that no wanted name is taken. While the answer's view is held nothing else is entered, so that
-    /// what the caller does next comes before whatever is planned on a later state.
-    pub fn commit(&self, wanted: Vec<Wanted>, generation: u64) -> Result<(Vec<Arc<Family>>, View<'_>), CommitError> {
+    /// Enters what a push wants, all or nothing. The push was planned on a view, where no name of a new family was taken.
+    /// While the answer's view is held nothing else is entered, so that what the caller does next comes before whatever is
+    /// planned on a later state.
+    pub fn commit(&self, wanted: Vec<Wanted>) -> Result<(Vec<Arc<Family>>, View<'_>), CommitError> {
         let known: Option<Vec<_>> = wanted.iter().map(Wanted::unchanged).collect();
         if let Some(families) = known {
             let view = self.view();
-            return if view.generation() == generation { Ok((families, view)) } else { Err(CommitError::Stale) };
+            return if view.is_current(&wanted) { Ok((families, view)) } else { Err(CommitError::Stale) };
         }
         let new = wanted.iter().filter(|wanted| matches!(wanted, Wanted::New { .. })).count();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if state.generation != generation {
+        if !state.is_current(&wanted) {
             return Err(CommitError::Stale);
         }
         if state.families.len() + new > self.max_families && new > 0 {
             return Err(CommitError::TooMany { limit: self.max_families, got: new });
         }
-        state.generation += 1;
         let families = wanted.into_iter().map(|wanted| state.enter(wanted)).collect();
         Ok((families, View { state: RwLockWriteGuard::downgrade(state) }))
     }
 
-    /// Notes that families will have label names in quotes. Pushes planned before are stale if that was not known.
-    pub fn note_quoted_labels<'f>(&self, families: impl Iterator<Item = &'f Arc<Family>>) {
-        let unknown: Vec<_> = families.filter(|family| !family.has_quoted_labels()).collect();
-        if !unknown.is_empty() {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            unknown.into_iter().for_each(|family| family.note_quoted_labels());
-            state.generation += 1;
+    /// Notes that families will have label names in quotes, so that pushes planned without that are stale. Returns those of
+    /// which it was not known.
+    pub fn note_quoted_labels<'f>(&self, families: impl Iterator<Item = &'f Arc<Family>>) -> Vec<Arc<Family>> {
+        let unknown: Vec<_> = families.filter(|family| !family.has_quoted_labels()).cloned().collect();
+        self.set_quoted_labels(&unknown, true);
+        unknown
+    }
+
+    /// Takes the note back: no such label was brought after all.
+    pub fn forget_quoted_labels(&self, families: &[Arc<Family>]) {
+        self.set_quoted_labels(families, false);
+    }
+
+    fn set_quoted_labels(&self, families: &[Arc<Family>], has_quoted_labels: bool) {
+        if !families.is_empty() {
+            let _no_push_is_being_sent = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            families.iter().for_each(|family| family.note_quoted_labels(has_quoted_labels));
         }
     }
 
@@ -172,17 +214,25 @@ impl Registry {
 }
 
 impl State {
+    fn is_current(&self, wanted: &[Wanted]) -> bool {
+        wanted.iter().all(|wanted| match wanted {
+            Wanted::Known(seen) | Wanted::Settled(seen, _) => seen.is_current(),
+            Wanted::New { name, kind, .. } => claimed_names(&exposed_metric_name(name), *kind)
+                .all(|(sample_name, _)| !self.claims.contains_key(&*sample_name)),
+        })
+    }
+
     fn enter(&mut self, wanted: Wanted) -> Arc<Family> {
         match wanted {
-            Wanted::Known(family) => family,
-            Wanted::Settled(family, kind) => {
-                family.settle(kind);
-                family
+            Wanted::Known(seen) => seen.family,
+            Wanted::Settled(seen, kind) => {
+                seen.family.settle(kind);
+                seen.family
             }
             Wanted::New { name, kind, has_quoted_labels } => {
                 let family = Arc::new(Family::new(self.families.len() as u32, &name, kind));
                 if has_quoted_labels {
-                    family.note_quoted_labels();
+                    family.note_quoted_labels(true);
                 }
                 for (sample_name, role) in claimed_names(&family.exposed_name, kind) {
                     self.claims.insert(sample_name.into(), Claim { family: Arc::clone(&family), role });
@@ -212,7 +262,7 @@ mod tests {
     #[test]
     fn a_family_takes_the_names_of_its_samples() {
         let registry = Registry::new(10);
-        registry.commit(new("h", MetricKind::Histogram), 0).expect("room");
+        registry.commit(new("h", MetricKind::Histogram)).expect("room");
         let view = registry.view();
         let role = |name: &str| view.claim(name).map(|claim| claim.role);
         assert_eq!(role("h"), Some(None));
@@ -225,49 +275,48 @@ mod tests {
     #[test]
     fn names_that_escaping_would_make_one_meet() {
         let registry = Registry::new(10);
-        registry.commit(new("a.b", MetricKind::Gauge), 0).expect("room");
+        registry.commit(new("a.b", MetricKind::Gauge)).expect("room");
         assert_eq!(registry.view().claim("a_b").map(|claim| &*claim.family.name), Some("a.b"));
     }
 
     #[test]
-    fn a_plan_on_an_older_state_changes_nothing() {
+    fn a_plan_that_no_longer_holds_changes_nothing() {
         let registry = Registry::new(10);
-        let generation = registry.view().generation();
-        let (known, _) = registry.commit(new("a", MetricKind::Gauge), generation).expect("room");
-        let known = || known.iter().cloned().map(Wanted::Known).collect();
-        assert_eq!(registry.commit(known(), generation).err(), Some(CommitError::Stale));
-        assert!(registry.commit(known(), generation + 1).is_ok());
-        assert_eq!(registry.commit(new("b", MetricKind::Gauge), generation).err(), Some(CommitError::Stale));
-        assert_eq!(registry.len(), 1);
-    }
-
-    #[test]
-    fn quoted_labels_make_older_plans_stale_once() {
-        let registry = Registry::new(10);
-        let (families, _) = registry.commit(new("a", MetricKind::Gauge), 0).expect("room");
-        for _ in 0..2 {
-            registry.note_quoted_labels(families.iter());
-            assert_eq!(registry.view().generation(), 2);
+        let a = registry.commit(new("a", MetricKind::Untyped)).expect("room").0.remove(0);
+        registry.commit(new("c", MetricKind::Gauge)).expect("other families do not matter");
+        assert_eq!(registry.commit(new("a", MetricKind::Gauge)).err(), Some(CommitError::Stale), "its name is taken");
+        assert_eq!(registry.commit(new("a", MetricKind::Summary)).err(), Some(CommitError::Stale));
+        let plans = || [vec![Wanted::Known(Seen::now(&a))], vec![Wanted::Settled(Seen::now(&a), MetricKind::Counter)]];
+        let old = plans();
+        registry.commit(vec![Wanted::Settled(Seen::now(&a), MetricKind::Gauge)]).expect("known");
+        for plan in old {
+            assert_eq!(registry.commit(plan).err(), Some(CommitError::Stale), "its kind is another");
         }
+        let old = plans();
+        assert_eq!(registry.note_quoted_labels([&a].into_iter()).len(), 1);
+        assert_eq!(registry.note_quoted_labels([&a].into_iter()).len(), 0);
+        for plan in old {
+            assert_eq!(registry.commit(plan).err(), Some(CommitError::Stale), "its labels may collide");
+        }
+        assert_eq!(registry.len(), 2);
+        assert_eq!(a.kind(), MetricKind::Gauge);
     }
 
     #[test]
     fn families_are_limited() {
         let registry = Registry::new(1);
-        let family = registry.commit(new("a", MetricKind::Untyped), 0).expect("room").0.remove(0);
-        assert_eq!(
-            registry.commit(new("b", MetricKind::Gauge), 1).err(),
-            Some(CommitError::TooMany { limit: 1, got: 1 })
-        );
-        let (settled, _) = registry.commit(vec![Wanted::Settled(family, MetricKind::Gauge)], 1).expect("no new family");
+        let family = registry.commit(new("a", MetricKind::Untyped)).expect("room").0.remove(0);
+        assert_eq!(registry.commit(new("b", MetricKind::Gauge)).err(), Some(CommitError::TooMany { limit: 1, got: 1 }));
+        let (settled, _) =
+            registry.commit(vec![Wanted::Settled(Seen::now(&family), MetricKind::Gauge)]).expect("no new family");
         assert_eq!(settled[0].kind(), MetricKind::Gauge);
     }
 
     #[test]
     fn the_page_order_is_by_name() {
         let registry = Registry::new(10);
-        for (generation, name) in ["b", "a", "B"].into_iter().enumerate() {
-            registry.commit(new(name, MetricKind::Gauge), generation as u64).expect("room");
+        for name in ["b", "a", "B"] {
+            registry.commit(new(name, MetricKind::Gauge)).expect("room");
         }
         let names: Vec<String> = registry.families().iter().map(|family| family.name.to_string()).collect();
         assert_eq!(names, ["B", "a", "b"]);

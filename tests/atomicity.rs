@@ -215,7 +215,7 @@ fn pushes_that_all_bring_new_families_are_all_taken_in() {
 fn a_large_push_gets_its_turn_though_new_families_come_all_the_time() {
     const MOST: Duration = Duration::from_secs(4);
     let server = Server::start(&["--workers", "4"]);
-    let large: String = (0..50_000).map(|series| format!("large{{series=\"{series}\"}} 1\n")).collect();
+    let large: String = (0..200_000).map(|series| format!("large{{series=\"{series}\"}} 1\n")).collect();
     server.push_ok("/metrics", &large);
     let create = |thread, round| server.push_ok("/metrics", format!("new_{thread}_{round} 1\n"));
     let took = while_working(3, create, || {

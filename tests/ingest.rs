@@ -829,8 +829,8 @@ fn unknown_paths_and_methods_are_told_what_is_known() {
         ("GET", "/metrics/job/a", 405, Some("POST, PUT")),
         ("GET", "/aggregate/metrics", 405, Some("POST, PUT")),
         ("POST", "/", 405, Some("GET")),
-        ("POST", "/-/healthy", 405, Some("GET")),
-        ("PUT", "/-/ready", 405, Some("GET")),
+        ("POST", "/-/healthy", 405, Some("GET, HEAD")),
+        ("PUT", "/-/ready", 405, Some("GET, HEAD")),
         ("DELETE", "/-/metrics", 405, Some("GET")),
     ];
     let server = Server::start(&[]);

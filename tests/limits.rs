@@ -162,6 +162,34 @@ fn labels_of_the_path_count_too() {
     assert_eq!(server.page(), page);
 }
 
+/// A long path is copied to each series: a small body must not become a huge push.
+#[test]
+fn a_long_path_does_not_multiply_a_push() {
+    let server = Server::start(&["--max-body", "1MiB"]);
+    let path = |labels: usize| {
+        let value = "v".repeat(3500);
+        (0..labels).map(|label| format!("/l{label}/{value}")).fold("/metrics".to_owned(), |path, label| path + &label)
+    };
+    let lines: String = (0..20_000).map(|series| format!("a{{i=\"{series}\"}} 1\n")).collect();
+    let cases = [
+        (
+            3,
+            "x 1\n",
+            "line 1: expected the labels of a series of at most 8192 bytes with the labels of the path, got more\n",
+        ),
+        (
+            2,
+            &lines,
+            "line 598: expected the labels of a push of at most 4194304 bytes with the labels of the path, got more\n",
+        ),
+    ];
+    for (labels, body, line) in cases {
+        assert_eq!(server.push(&path(labels), body), (400, line.to_owned()));
+    }
+    server.push_ok(&path(2), "x 1\n");
+    assert_eq!(server.page().lines().count(), 2);
+}
+
 #[test]
 fn gigantic_parts_are_refused_quickly() {
     const HUGE: usize = 12 << 20;

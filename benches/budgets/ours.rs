@@ -67,10 +67,10 @@ impl Ours {
         let decoded = Instant::now();
         let Self { assembler, decoded: samples, rules, registry, router, .. } = self;
         let push = assembler.assemble(text, samples, &GroupLabels::default(), rules, registry, router).expect("valid");
-        let Assembled { families, generation, batches, .. } = push;
+        let Assembled { families, batches, .. } = push;
         let (wanted, rules): (Vec<_>, Vec<_>) =
             families.into_iter().map(|family| (family.wanted, family.number_rule)).unzip();
-        let (families, _view) = self.registry.commit(wanted, generation).expect("room");
+        let (families, _view) = self.registry.commit(wanted).expect("room");
         let pair = |(family, number_rule)| BatchFamily { family, number_rule };
         let families: Arc<[BatchFamily]> = families.into_iter().zip(rules).map(pair).collect();
         let assembled = Instant::now();

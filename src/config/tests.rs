@@ -76,6 +76,14 @@ fn wrong_settings_are_refused_by_name() {
         ),
         (&["--shards", "0"], &[], "setting shards (flag): expected a whole number above 0, got \"0\""),
         (&["--shards", "5000"], &[], "setting shards (flag): expected at most 1024, got \"5000\""),
+        (&["--gauge-window", "0s"], &[], "setting gauge-window (flag): expected a duration above 0, got \"0s\""),
+        (&["--max-inflight", "1KiB"], &[], "setting max-inflight (flag): expected at least max-body, got \"1KiB\""),
+        (
+            &["--cors-origin", "*", "--cors-origin", "http://a"],
+            &[],
+            "setting cors-origin (flag): expected origins such as https://example.org, or * or none alone, got \"*, http://a\"",
+        ),
+        (&["--cors-origin", "not a uri"], &[], "setting cors-origin (flag): expected origins such as"),
         (&["--max-body", "3GiB"], &[], "setting max-body (flag): expected at most 2GiB, got \"3GiB\""),
         (
             &["--listen", "nowhere"],

@@ -49,9 +49,12 @@ async fn merge_pieces(
             current_family = Some(family);
             write_header(sink.chunk(), &families[family as usize]);
         }
-        sink.chunk().extend_from_slice(piece.text());
+        // A histogram's lines may be many times a chunk.
+        for part in piece.text().chunks(CHUNK_BYTES) {
+            sink.chunk().extend_from_slice(part);
+            sink.flush_full().await?;
+        }
         series += 1;
-        sink.flush_full().await?;
         piece.advance();
         if piece.head().is_none() {
             piece.load().await?;

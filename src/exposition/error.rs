@@ -13,13 +13,25 @@ pub struct Limits {
     pub name_length: usize,
     /// A label value.
     pub value_length: usize,
+    /// The label text of one series, with the labels of the path.
+    pub series_length: usize,
+    /// The label texts of one push: a long path may make them far longer than its body.
+    pub push_length: usize,
     /// Sample lines of one push; each takes memory while it is decoded, however short it is.
     pub samples: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { line_length: 64 * 1024, labels: 64, name_length: 256, value_length: 4096, samples: 500_000 }
+        Self {
+            line_length: 64 * 1024,
+            labels: 64,
+            name_length: 256,
+            value_length: 4096,
+            series_length: 8192,
+            push_length: 64 << 20,
+            samples: 500_000,
+        }
     }
 }
 
@@ -58,9 +70,15 @@ impl Excerpt {
         Self(format!("{excerpt:?}"))
     }
 
-    /// Something that is said in words instead of quoted.
+    /// Something that is said in words instead of quoted; cut where it is long.
     pub fn words(words: impl Into<String>) -> Self {
-        Self(words.into())
+        const LENGTH: usize = 200;
+        let mut words = words.into();
+        if let Some((end, _)) = words.char_indices().nth(LENGTH) {
+            words.truncate(end);
+            words.push('…');
+        }
+        Self(words)
     }
 }
 
@@ -86,5 +104,6 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(Excerpt::of(text).to_string(), *expected);
         }
+        assert_eq!(Excerpt::words("é".repeat(1000)).to_string().chars().count(), 201);
     }
 }

@@ -95,9 +95,10 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// Gives memory back that a push of usual size does not need.
+    /// Forgets the push, and gives memory back that one of usual size does not need.
     pub fn shrink(&mut self) {
         const USUAL_SAMPLES: usize = 16 * 1024;
+        self.clear();
         self.samples.shrink_to(USUAL_SAMPLES);
         self.names.shrink_to(USUAL_SAMPLES);
         self.metadata.shrink_to(USUAL_SAMPLES);

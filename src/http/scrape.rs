@@ -1,5 +1,6 @@
 //! The page and the small answers about the server itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
@@ -20,7 +21,7 @@ pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
     };
     let names = wanted_names(request.query_string());
     let is_wanted = |family: &Arc<Family>| {
-        names.is_empty() || names.iter().any(|name| **name == *family.exposed_name || **name == *family.name)
+        names.is_empty() || names.contains(&*family.exposed_name) || names.contains(&*family.name)
     };
     let families = state.parts.registry.families().into_iter().filter(is_wanted).collect();
     let (sink, body) = ChunkSink::new(state.parts.config.scrape_stall_timeout);
@@ -30,7 +31,7 @@ pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
     HttpResponse::Ok().content_type(text_encode::CONTENT_TYPE).streaming(body)
 }
 
-fn wanted_names(query: &str) -> Vec<String> {
+fn wanted_names(query: &str) -> HashSet<String> {
     query
         .split('&')
         .filter_map(|parameter| {
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn names_are_read_from_the_query() {
-        assert_eq!(wanted_names("name[]=up&x=1&name%5B%5D=a%2Eb"), ["up", "a.b"]);
+        assert_eq!(wanted_names("name[]=up&x=1&name%5B%5D=a%2Eb"), HashSet::from(["up".into(), "a.b".into()]));
         assert!(wanted_names("").is_empty());
     }
 }

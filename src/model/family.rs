@@ -141,9 +141,9 @@ impl Family {
         self.has_quoted_labels.load(Ordering::Acquire)
     }
 
-    /// Notes that the family has such series, or will have.
-    pub fn note_quoted_labels(&self) {
-        self.has_quoted_labels.store(true, Ordering::Release);
+    /// Notes whether the family has such series, or will have.
+    pub fn note_quoted_labels(&self, has_quoted_labels: bool) {
+        self.has_quoted_labels.store(has_quoted_labels, Ordering::Release);
     }
 
     /// Stored series on all shards.

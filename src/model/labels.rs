@@ -192,20 +192,20 @@ pub fn write_canonical<'a>(
     Ok(left_out_value)
 }
 
+/// Names in quotes come first: without one there, there is none.
 fn refuse_bad_escapes(labels: &[Label<'_>]) -> Result<(), LabelFault> {
-    for (index, label) in labels.iter().enumerate().filter(|(_, label)| is_quoted(label.name)) {
-        let exposed = exposed_name(label.name);
-        if exposed.starts_with("__") {
-            return Err(LabelFault::Reserved(label.name.to_owned()));
-        }
-        let others = labels.iter().enumerate().filter(|(other, _)| *other != index);
-        for (_, other) in others {
-            if exposed_name(other.name) == exposed {
-                return Err(LabelFault::Collision(label.name.to_owned(), other.name.to_owned()));
-            }
-        }
+    if !labels.first().is_some_and(|label| is_quoted(label.name)) {
+        return Ok(());
     }
-    Ok(())
+    let mut exposed: Vec<_> = labels.iter().map(|label| (exposed_name(label.name), label.name)).collect();
+    exposed.sort_unstable();
+    if let Some((_, name)) = exposed.iter().find(|(shown, name)| is_quoted(name) && shown.starts_with("__")) {
+        return Err(LabelFault::Reserved((*name).to_owned()));
+    }
+    match exposed.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(LabelFault::Collision(pair[0].1.to_owned(), pair[1].1.to_owned())),
+        None => Ok(()),
+    }
 }
 
 fn write_label(out: &mut String, name: &str, value: &str) {

@@ -12,7 +12,7 @@ use crate::exposition::text_decode::{Decoded, MetadataContent, Name};
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::labels::unescape;
 use crate::model::name::exposed_metric_name;
-use crate::registry::{View, Wanted, claimed_names};
+use crate::registry::{Seen, View, Wanted, claimed_names};
 use crate::shard::batch::Router;
 
 /// What the samples of one name are.
@@ -57,11 +57,8 @@ impl FamilyPlan {
         register: &View<'_>,
         router: &Router,
     ) -> Result<(), PushError> {
-        const USUAL_NAMES: usize = 16 * 1024;
         self.names.clear();
-        self.names.shrink_to(USUAL_NAMES);
         self.families.clear();
-        self.families.shrink_to(USUAL_NAMES);
         let mut resolver = Resolver {
             declared: declarations(body, decoded)?,
             register,
@@ -82,6 +79,15 @@ impl FamilyPlan {
             });
         }
         Ok(())
+    }
+
+    /// Forgets the push, and gives memory back that one of usual size does not need.
+    pub fn shrink(&mut self) {
+        const USUAL_NAMES: usize = 16 * 1024;
+        self.names.clear();
+        self.names.shrink_to(USUAL_NAMES);
+        self.families.clear();
+        self.families.shrink_to(USUAL_NAMES);
     }
 
     /// The plan for the register, in the order of the families' indices. Families whose samples are discarded are among
@@ -235,9 +241,9 @@ impl<'b> Resolver<'b, '_, '_, '_> {
             Some(claim) if *claim.family.name == *name => {
                 let known = claim.family.kind();
                 if known == kind {
-                    Wanted::Known(claim.family.clone())
+                    Wanted::Known(Seen::now(&claim.family))
                 } else if known.settles_to(kind) {
-                    Wanted::Settled(claim.family.clone(), kind)
+                    Wanted::Settled(Seen::now(&claim.family), kind)
                 } else {
                     let expected = format!("TYPE {} for {name}", known.name());
                     return Err(PushError::TypeConflict(fault(line, expected, kind.name())));

@@ -18,13 +18,17 @@ struct Entry {
 }
 
 impl SeenSeries {
-    /// Forgets all and makes room for `series`. Room for far more, from an unusual push before, is given back.
-    pub fn start(&mut self, series: usize) {
+    /// Forgets all, and gives memory back that a push of usual size does not need.
+    pub fn shrink(&mut self) {
         const USUAL_ROOM: usize = 64 * 1024;
-        let room = (series * 2).next_power_of_two();
-        if self.entries.len() > USUAL_ROOM && self.entries.len() > room {
-            self.entries = Vec::new();
+        if self.entries.len() > USUAL_ROOM {
+            *self = Self::default();
         }
+    }
+
+    /// Forgets all and makes room for `series`.
+    pub fn start(&mut self, series: usize) {
+        let room = (series * 2).next_power_of_two();
         if self.entries.len() < room || self.stamp == u32::MAX {
             self.entries = vec![Entry::default(); room.max(self.entries.len())];
             self.stamp = 0;

@@ -36,7 +36,7 @@ pub(super) fn assemble(
     for sample in &decoded.samples {
         let name = names[sample.name as usize];
         if name.is_discarded {
-            builder.position(sample, name)?;
+            builder.check_discarded(sample, name, &families[name.family as usize].name)?;
             discarded += 1;
             continue;
         }
@@ -92,8 +92,11 @@ struct Builder<'a> {
     batches: Vec<Batch>,
     /// For each batch, the line each of its histograms began on.
     first_lines: Vec<Vec<u32>>,
-    /// The quantiles pushed so far: only that none comes twice is of interest.
-    quantiles: HashSet<(u64, u64), ahash::RandomState>,
+    /// Label texts of all batches, in bytes.
+    key_bytes: usize,
+    /// The parts of summaries that are not kept, by series hash: only that none comes twice is of interest. Two series with
+    /// one 64-bit hash are as good as impossible, and refused at the worst.
+    parts: HashSet<(u64, u64), ahash::RandomState>,
 }
 
 impl<'a> Builder<'a> {
@@ -113,7 +116,8 @@ impl<'a> Builder<'a> {
             labels: String::new(),
             batches,
             first_lines: vec![Vec::new(); shards],
-            quantiles: HashSet::default(),
+            key_bytes: 0,
+            parts: HashSet::default(),
         }
     }
 
@@ -143,6 +147,7 @@ impl<'a> Builder<'a> {
         if self.seen.find_or_insert(hash, next, is_same).is_some() {
             return Err(Refused::Repeated(labels.to_owned()));
         }
+        limit_key(context.limits, &mut self.key_bytes, sample, labels)?;
         let series = batch.push_key(hash, name.family, labels);
         batch.numbers.push(NumberUpdate { series, value: sample.value });
         Ok(true)
@@ -158,6 +163,7 @@ impl<'a> Builder<'a> {
         let is_same = |at: u32| is_series(batch, batch.histograms[at as usize].series, name, &self.labels);
         let known = self.seen.find_or_insert(hash, next, is_same);
         if known.is_none() {
+            limit_key(self.context.limits, &mut self.key_bytes, sample, &self.labels)?;
             let series = batch.push_key(hash, name.family, &self.labels);
             batch.histograms.push(HistogramUpdate { series, histogram: Histogram::default() });
             self.first_lines[shard].push(sample.line);
@@ -183,12 +189,12 @@ impl<'a> Builder<'a> {
         let is_same = |at: u32| is_series(batch, batch.summaries[at as usize].series, name, &self.labels);
         let known = self.seen.find_or_insert(hash, next, is_same);
         if known.is_none() {
+            limit_key(self.context.limits, &mut self.key_bytes, sample, &self.labels)?;
             let series = batch.push_key(hash, name.family, &self.labels);
             batch.summaries.push(SummaryUpdate { series, summary: Summary::default() });
         }
         if let Some(quantile) = quantile {
-            // Quantiles of different series with one 64-bit hash are as good as impossible, and refused at the worst.
-            if !self.quantiles.insert((hash, (quantile + 0.0).to_bits())) {
+            if !self.parts.insert((hash, part_of(name.role, Some(quantile)))) {
                 let separator = if self.labels.is_empty() { "" } else { "," };
                 return Err(Refused::Repeated(format!(
                     "{}{separator}quantile=\"{}\"",
@@ -210,6 +216,15 @@ impl<'a> Builder<'a> {
     fn hash(&self, name: ResolvedName) -> u64 {
         let router = self.context.router;
         router.series_hash(name.family_hash, router.hasher().hash_labels(&self.labels))
+    }
+
+    /// Checks a sample that is not kept as if it were.
+    fn check_discarded(&mut self, sample: &Sample, name: ResolvedName, family: &str) -> Result<(), PushError> {
+        let quantile = self.position(sample, name)?;
+        if self.parts.insert((self.hash(name), part_of(name.role, quantile))) {
+            return Ok(());
+        }
+        Err(PushError::DuplicateSeries(repeated(sample.line, family, &self.labels)))
     }
 
     /// Writes the series' labels to the scratch. Checks the sample, and that `le` or `quantile` stands on buckets and
@@ -249,6 +264,31 @@ impl<'a> Builder<'a> {
         let text = sample.labels.of(context.body);
         write_canonical(&mut self.labels, text, context.group, left_out, context.limits.labels)
             .map_err(|refused| PushError::Malformed(fault(sample.line, refused.expected(), refused.got())))
+    }
+}
+
+/// Tells the parts of one summary apart. No quantile has the bits of the other two: they are NaN.
+fn part_of(role: SampleRole, quantile: Option<f64>) -> u64 {
+    match quantile {
+        Some(quantile) => (quantile + 0.0).to_bits(),
+        None if role == SampleRole::Sum => u64::MAX,
+        None => u64::MAX - 1,
+    }
+}
+
+/// Counts a new series' label text, unless it or all of them together are too long.
+fn limit_key(limits: &Limits, key_bytes: &mut usize, sample: &Sample, labels: &str) -> Result<(), PushError> {
+    let refused = |what: &str, limit: usize| {
+        let expected = format!("{what} of at most {limit} bytes with the labels of the path");
+        Err(PushError::Malformed(fault(sample.line, expected, "more")))
+    };
+    *key_bytes += labels.len();
+    if labels.len() > limits.series_length {
+        refused("the labels of a series", limits.series_length)
+    } else if *key_bytes > limits.push_length {
+        refused("the labels of a push", limits.push_length)
+    } else {
+        Ok(())
     }
 }
 

@@ -34,7 +34,7 @@ impl Fixture {
         let push = self.assemble(body, &GroupLabels::default())?;
         let again = self.assemble(body, &GroupLabels::default())?;
         let wanted = again.families.into_iter().map(|family| family.wanted).collect();
-        assert!(self.registry.commit(wanted, again.generation).is_ok());
+        assert!(self.registry.commit(wanted).is_ok());
         Ok(push)
     }
 }

@@ -102,16 +102,16 @@ impl ShardSet {
         self.send(shard, Ingest { batch, families, ticket })
     }
 
-    /// Looks a batch's series up; the batch comes back.
-    pub async fn inspect(
+    /// Looks a batch's series up; the answer comes by itself, and the batch with it.
+    pub fn inspect(
         &self,
         shard: usize,
         batch: Batch,
         family_ids: Arc<[Option<u32>]>,
-    ) -> Result<(Batch, Inspection), ShardError> {
+    ) -> Result<oneshot::Receiver<(Batch, Inspection)>, ShardError> {
         let (reply, answer) = oneshot::channel();
         self.send(shard, Inspect { batch, family_ids, reply })?;
-        answer.await.map_err(|_| ShardError::Down(shard))
+        Ok(answer)
     }
 
     /// Asks for a page; the answer comes by itself.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::batch::{Batch, BatchFamily, NumberUpdate, SeriesRef};
+use super::batch::{Batch, BatchFamily, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
 use crate::aggregate::{first_number, merge_histogram, merge_number, merge_summary};
 use crate::model::labels::are_one_when_escaped;
 use crate::model::value::{Millis, Value};
@@ -107,26 +107,25 @@ impl Table {
     }
 
     /// Merges a batch. Cannot fail: all checks were made before. Returns the number of series created.
-    pub fn apply(&mut self, batch: Batch, families: &[BatchFamily], now: Millis) -> usize {
+    pub fn apply(&mut self, mut batch: Batch, families: &[BatchFamily], now: Millis) -> usize {
         let before = self.len();
+        let histograms = std::mem::take(&mut batch.histograms);
+        let summaries = std::mem::take(&mut batch.summaries);
         for updates in batch.numbers.chunks(SIDE_BY_SIDE) {
             self.apply_numbers(&batch, updates, families, now);
         }
-        let Batch { histograms, summaries, .. } = &batch;
-        for update in histograms {
-            let family = &families[update.series.family as usize];
-            let histogram = update.histogram.clone();
-            match self.find(&batch, update.series, family.family.id) {
+        for HistogramUpdate { series, histogram } in histograms {
+            let family = &families[series.family as usize];
+            match self.find(&batch, series, family.family.id) {
                 Some(slot) => merge_histogram(&mut self.series.get_mut(slot).value, histogram),
-                None => self.create(&batch, update.series, family, Value::Histogram(Box::new(histogram))),
+                None => self.create(&batch, series, family, Value::Histogram(Box::new(histogram))),
             }
         }
-        for update in summaries {
-            let family = &families[update.series.family as usize];
-            let summary = update.summary.clone();
-            match self.find(&batch, update.series, family.family.id) {
+        for SummaryUpdate { series, summary } in summaries {
+            let family = &families[series.family as usize];
+            match self.find(&batch, series, family.family.id) {
                 Some(slot) => merge_summary(&mut self.series.get_mut(slot).value, summary),
-                None => self.create(&batch, update.series, family, Value::Summary(Box::new(summary))),
+                None => self.create(&batch, series, family, Value::Summary(Box::new(summary))),
             }
         }
         self.len() - before

@@ -115,7 +115,8 @@ fn refuses_anything_else_and_says_where() {
 
 #[test]
 fn keeps_its_limits() {
-    let limits = Limits { line_length: 40, labels: 2, name_length: 8, value_length: 10, samples: 3 };
+    let limits =
+        Limits { line_length: 40, labels: 2, name_length: 8, value_length: 10, samples: 3, ..Limits::default() };
     let cases = [
         ("x{a=\"1\",b=\"2\",c=\"3\"} 1\n", "line 1: expected at most 2 labels, got more"),
         ("# ok\nlong_name 1\n", "line 2: expected a metric name of at most 8 bytes, got 9"),

@@ -4,10 +4,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use super::Table;
-use crate::aggregate::GaugeRule;
+use crate::aggregate::{GaugeRule, NumberRule};
 use crate::exposition::text_encode::write_series;
-use crate::model::family::Family;
-use crate::model::value::Millis;
+use crate::model::family::{Family, MetricKind};
+use crate::model::value::{Millis, Value};
 
 /// Where in the exposition to go on.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +94,9 @@ impl Table {
         request: &PageRequest,
         now: Millis,
     ) -> Option<Arc<str>> {
+        // What was added up before the family was known to be a gauge with a window is no value within it.
+        let hides_numbers =
+            family.kind() == MetricKind::Gauge && matches!(request.gauges.number_rule(), NumberRule::Window(_));
         let mut ordered = self.orders[family.id as usize].after(cursor.after.as_deref());
         let mut ahead = Vec::with_capacity(LOOK_AHEAD);
         loop {
@@ -106,6 +109,9 @@ impl Table {
                 return None;
             }
             for (key, value) in ahead.drain(..) {
+                if hides_numbers && matches!(value, Value::Number(_)) {
+                    continue;
+                }
                 let before = page.text.len();
                 write_series(&mut page.text, &family.exposed_name, key, value, request.gauges, now);
                 if page.text.len() > before {

@@ -73,8 +73,7 @@ def push_from_everywhere(port):
 
 
 def test_what_was_acknowledged_is_what_is_scraped(start):
-    # How long slow readers are borne with is not the question here.
-    server = start("--shards", "3", "--scrape-stall-timeout", "1h")
+    server = start("--shards", "3")
     text, first = load.setup(BALLAST)
     server.push_all(text)
     is_over = threading.Event()

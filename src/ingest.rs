@@ -50,6 +50,9 @@ pub enum Refusal {
         /// New ones in the push.
         got: usize,
     },
+    /// Close to the limit of series, other pushes hold permits that they will mostly give back.
+    #[error("other pushes are being counted against the limit of series, try again later")]
+    Crowded,
     /// A shard is behind, or down.
     #[error(transparent)]
     Shard(#[from] ShardError),
@@ -194,8 +197,11 @@ impl Ingest {
         }
         let shares: Vec<usize> = new.iter().map(|shard| shard.iter().sum()).collect();
         let got = shares.iter().sum();
-        let too_many = || Refusal::StoreLimit { what: "series".to_owned(), limit: self.series.limit(), got };
-        Ok((self.series.take(got).ok_or_else(too_many)?, shares))
+        match self.series.take(got) {
+            Some(permit) => Ok((permit, shares)),
+            None if self.series.kept() + got <= self.series.limit() => Err(Refusal::Crowded),
+            None => Err(Refusal::StoreLimit { what: "series".to_owned(), limit: self.series.limit(), got }),
+        }
     }
 
     /// What each shard knows of its part of the push; shards without a part are not asked.

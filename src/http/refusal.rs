@@ -47,6 +47,7 @@ pub const REASONS: &[&str] = &[
     "duplicate_series",
     "invalid_sample",
     "store_limit",
+    "crowded",
     "shard_full",
     "shard_down",
 ];
@@ -70,6 +71,7 @@ impl HttpRefusal {
                 Refusal::Push(PushError::InvalidSample(_)) => (StatusCode::BAD_REQUEST, "invalid_sample"),
                 Refusal::Collision { .. } => (StatusCode::BAD_REQUEST, "name_clash"),
                 Refusal::StoreLimit { .. } => (StatusCode::TOO_MANY_REQUESTS, "store_limit"),
+                Refusal::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
                 Refusal::Shard(ShardError::Full(_)) => (StatusCode::SERVICE_UNAVAILABLE, "shard_full"),
                 Refusal::Shard(ShardError::Down(_)) => (StatusCode::SERVICE_UNAVAILABLE, "shard_down"),
                 Refusal::Lost => (StatusCode::INTERNAL_SERVER_ERROR, "shard_down"),

@@ -11,12 +11,14 @@ use tokio::sync::oneshot;
 pub struct Budget {
     limit: usize,
     taken: AtomicUsize,
+    /// The part of it that is taken for good.
+    kept: AtomicUsize,
 }
 
 impl Budget {
     /// Nothing is taken yet.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, taken: AtomicUsize::new(0) })
+        Arc::new(Self { limit, taken: AtomicUsize::new(0), kept: AtomicUsize::new(0) })
     }
 
     /// What can be taken in all.
@@ -27,6 +29,11 @@ impl Budget {
     /// What is taken now.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// What is taken for good: the rest will be given back, or most of it.
+    pub fn kept(&self) -> usize {
+        self.kept.load(Ordering::Relaxed)
     }
 
     /// Takes `amount`, or nothing if it does not fit.
@@ -67,6 +74,7 @@ impl Permit {
     pub fn settle(self, amount: usize) {
         let budget = Arc::clone(&self.budget);
         let permitted = self.into_amount();
+        budget.kept.fetch_add(amount, Ordering::Relaxed);
         budget.taken.fetch_add(amount, Ordering::Relaxed);
         budget.taken.fetch_sub(permitted, Ordering::Relaxed);
     }
@@ -216,8 +224,9 @@ mod tests {
         let part = permit.split(3);
         drop(permit);
         assert_eq!(budget.taken(), 3);
+        assert_eq!(budget.kept(), 0);
         part.settle(2);
-        assert_eq!(budget.taken(), 2);
+        assert_eq!((budget.taken(), budget.kept()), (2, 2));
         assert!(budget.take(usize::MAX).is_none());
     }
 

@@ -133,10 +133,10 @@ impl Assembler {
         router: &Router,
     ) -> Result<Assembled, PushError> {
         // Looked at for the names only: a large push must not keep others from registering theirs.
-        self.plan.resolve(body, decoded, rules.summaries, &registry.view(), router)?;
+        self.plan.resolve(body, decoded, rules, &registry.view(), router)?;
         let context = series::Context { body, group, limits: &rules.limits, router };
         let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
-        let families = self.plan.take_families(rules);
+        let families = self.plan.take_families();
         Ok(Assembled {
             families,
             batches,

@@ -137,11 +137,6 @@ impl View<'_> {
     pub fn claim(&self, sample_name: &str) -> Option<&Claim> {
         self.state.claims.get(&*exposed_metric_name(sample_name))
     }
-
-    /// Whether what the push was planned on still holds.
-    fn is_current(&self, wanted: &[Wanted]) -> bool {
-        self.state.is_current(wanted)
-    }
 }
 
 impl Registry {
@@ -163,7 +158,7 @@ impl Registry {
         let known: Option<Vec<_>> = wanted.iter().map(Wanted::unchanged).collect();
         if let Some(families) = known {
             let view = self.view();
-            return if view.is_current(&wanted) { Ok((families, view)) } else { Err(CommitError::Stale) };
+            return if view.state.is_current(&wanted) { Ok((families, view)) } else { Err(CommitError::Stale) };
         }
         let new = wanted.iter().filter(|wanted| matches!(wanted, Wanted::New { .. })).count();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -214,6 +209,7 @@ impl Registry {
 }
 
 impl State {
+    /// Whether what the push was planned on still holds.
     fn is_current(&self, wanted: &[Wanted]) -> bool {
         wanted.iter().all(|wanted| match wanted {
             Wanted::Known(seen) | Wanted::Settled(seen, _) => seen.is_current(),

@@ -32,19 +32,7 @@ pub(super) struct ResolvedName {
 pub(super) struct FamilyPlan {
     /// One for each entry of [`Decoded::names`].
     pub names: Vec<ResolvedName>,
-    pub families: Vec<Planned>,
-}
-
-#[derive(Debug)]
-pub(super) struct Planned {
-    pub name: String,
-    /// Series of the push, counted while they are assembled.
-    pub series: usize,
-    /// Whether one of them has a label name in quotes.
-    pub has_quoted_labels: bool,
-    kind: MetricKind,
-    wanted: Wanted,
-    help: Option<String>,
+    pub families: Vec<PlannedFamily>,
 }
 
 impl FamilyPlan {
@@ -53,7 +41,7 @@ impl FamilyPlan {
         &mut self,
         body: &str,
         decoded: &Decoded,
-        summaries: SummaryPolicy,
+        rules: &PushRules,
         register: &View<'_>,
         router: &Router,
     ) -> Result<(), PushError> {
@@ -61,6 +49,7 @@ impl FamilyPlan {
         self.families.clear();
         let mut resolver = Resolver {
             declared: declarations(body, decoded)?,
+            gauge_rule: rules.gauges.number_rule(),
             register,
             indices: ByName::default(),
             new_names: HashMap::default(),
@@ -74,7 +63,7 @@ impl FamilyPlan {
                 role: owner.role,
                 kind: owner.kind,
                 family_hash,
-                is_discarded: owner.kind == MetricKind::Summary && summaries == SummaryPolicy::Discard,
+                is_discarded: owner.kind == MetricKind::Summary && rules.summaries == SummaryPolicy::Discard,
                 family: resolver.family(owner.family, owner.kind, name.line)?,
             });
         }
@@ -86,30 +75,18 @@ impl FamilyPlan {
         const USUAL_NAMES: usize = 16 * 1024;
         self.names.clear();
         self.names.shrink_to(USUAL_NAMES);
-        self.families.clear();
-        self.families.shrink_to(USUAL_NAMES);
+        self.families = Vec::new();
     }
 
     /// The plan for the register, in the order of the families' indices. Families whose samples are discarded are among
     /// them: the register then knows their samples when they come without a TYPE.
-    pub fn take_families(&mut self, rules: &PushRules) -> Vec<PlannedFamily> {
-        let number_rule = |kind| match kind {
-            MetricKind::Gauge => rules.gauges.number_rule(),
-            _ => NumberRule::Add,
-        };
-        let planned = |planned: Planned| PlannedFamily {
-            number_rule: number_rule(planned.kind),
-            wanted: match planned.wanted {
-                Wanted::New { name, kind, .. } => {
-                    Wanted::New { name, kind, has_quoted_labels: planned.has_quoted_labels }
-                }
-                known => known,
-            },
-            help: planned.help,
-            series: planned.series,
-            has_quoted_labels: planned.has_quoted_labels,
-        };
-        self.families.drain(..).map(planned).collect()
+    pub fn take_families(&mut self) -> Vec<PlannedFamily> {
+        for planned in &mut self.families {
+            if let Wanted::New { has_quoted_labels, .. } = &mut planned.wanted {
+                *has_quoted_labels = planned.has_quoted_labels;
+            }
+        }
+        std::mem::take(&mut self.families)
     }
 }
 
@@ -157,12 +134,13 @@ struct Owner<'b> {
 
 struct Resolver<'b, 'r, 'v, 'p> {
     declared: ByName<'b, Declared<'b>>,
+    gauge_rule: NumberRule,
     register: &'r View<'v>,
     /// The plan's index of each family.
     indices: ByName<'b, u32>,
     /// Exposed sample names that new families of this push take, with the family's index.
     new_names: HashMap<String, u32, ahash::RandomState>,
-    families: &'p mut Vec<Planned>,
+    families: &'p mut Vec<PlannedFamily>,
 }
 
 impl<'b> Resolver<'b, '_, '_, '_> {
@@ -251,7 +229,8 @@ impl<'b> Resolver<'b, '_, '_, '_> {
             }
             _ => self.new_family(&name, kind, line, index)?,
         };
-        self.families.push(Planned { name: name.to_string(), kind, wanted, help, series: 0, has_quoted_labels: false });
+        let number_rule = if kind == MetricKind::Gauge { self.gauge_rule } else { NumberRule::Add };
+        self.families.push(PlannedFamily { wanted, number_rule, help, series: 0, has_quoted_labels: false });
         self.indices.insert(name, index);
         Ok(index)
     }
@@ -261,7 +240,7 @@ impl<'b> Resolver<'b, '_, '_, '_> {
         for (taken, _) in claimed_names(&exposed_metric_name(name), kind) {
             let registered = self.register.claim(&taken).map(|claim| &*claim.family.name);
             let planned = || self.new_names.get(&taken).and_then(|other| self.families.get(*other as usize));
-            if let Some(owner) = registered.or_else(|| planned().map(|family| &*family.name)) {
+            if let Some(owner) = registered.or_else(|| planned().map(|family| family.wanted.name())) {
                 let expected = format!("{} {name} to have sample names of its own", kind.name());
                 let got = format!("{taken}, which belongs to {owner}");
                 return Err(PushError::NameClash(fault(line, expected, got)));

@@ -36,7 +36,7 @@ pub(super) fn assemble(
     for sample in &decoded.samples {
         let name = names[sample.name as usize];
         if name.is_discarded {
-            builder.check_discarded(sample, name, &families[name.family as usize].name)?;
+            builder.check_discarded(sample, name, families[name.family as usize].wanted.name())?;
             discarded += 1;
             continue;
         }
@@ -54,14 +54,14 @@ pub(super) fn assemble(
             Err(Refused::Fault(error)) => return Err(error),
             Err(Refused::Repeated(labels)) => {
                 let suffix = name.kind.samples().iter().find(|(_, role)| *role == name.role).map_or("", |(it, _)| it);
-                let error = repeated(sample.line, &format!("{}{suffix}", family.name), &labels);
+                let error = repeated(sample.line, &format!("{}{suffix}", family.wanted.name()), &labels);
                 return Err(PushError::DuplicateSeries(error));
             }
         }
     }
     let mut batches = builder.finish();
     for (batch, first_lines) in &mut batches {
-        finish_histograms(batch, first_lines, |series| &families[series.family as usize].name)?;
+        finish_histograms(batch, first_lines, |series| families[series.family as usize].wanted.name())?;
     }
     Ok((batches.into_iter().map(|(batch, _)| batch).collect(), discarded))
 }

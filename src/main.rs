@@ -75,17 +75,37 @@ fn say_what_starts(config: &Config, listeners: &[TcpListener]) {
     }
     tracing::info!(shards = config.shards, workers = config.http.workers, "threads");
     tracing::info!(gauges = ?config.push.gauges.policy, summaries = ?config.push.summaries, path_labels = config.http.adds_path_labels, "merging");
+    let (http, push) = (&config.http, &config.push.limits);
     tracing::info!(
-        body = config.http.max_body,
-        inflight = config.http.max_inflight,
+        body = http.max_body,
+        line = push.line_length,
+        name = push.name_length,
+        value = push.value_length,
+        series = push.series_length,
+        inflight = http.max_inflight,
         queued = config.queue.bytes,
         "limits in bytes"
+    );
+    tracing::info!(
+        samples = push.samples,
+        labels = push.labels,
+        queued_pushes = config.queue.batches,
+        connections = http.max_connections,
+        scrapes = http.max_scrapes,
+        "limits in number"
+    );
+    tracing::info!(
+        header = ?http.header_timeout,
+        body = ?http.body_timeout,
+        scrape_stall = ?http.scrape_stall_timeout,
+        keep_alive = ?http.keep_alive,
+        shutdown = ?http.shutdown_timeout,
+        "limits of time"
     );
     tracing::info!(
         series = config.store.series,
         series_per_family = config.store.series_per_family,
         families = config.max_families,
-        labels = config.push.limits.labels,
         "limits of what is stored"
     );
 }

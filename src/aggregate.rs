@@ -1,6 +1,13 @@
 //! The merge rules: how a pushed value changes a stored one. Pure functions; the caller looks series up and tells the time.
 
-use crate::model::value::{Bucket, GaugeWindow, Histogram, Millis, Slice, Summary, Value};
+mod native;
+
+pub use native::{add_exemplars, add_native, limit_buckets, reduce_schema};
+
+use crate::model::timestamp::Timestamp;
+use crate::model::value::{
+    Bucket, BucketExemplar, Counter, Exemplar, GaugeWindow, Histogram, Millis, Slice, Summary, Value,
+};
 
 /// What a gauge shows when several pushes set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +72,45 @@ pub fn first_number(pushed: f64, rule: NumberRule, now: Millis) -> Value {
 pub fn merge_number(stored: &mut Value, pushed: f64, rule: NumberRule, now: Millis) {
     match (stored, rule) {
         (Value::Number(number), NumberRule::Add) => *number += pushed,
+        (Value::Counter(counter), NumberRule::Add) => counter.value += pushed,
         (Value::Number(number), NumberRule::Last) => *number = pushed,
         (Value::Window(window), NumberRule::Window(length)) => push_to_window(window, pushed, length, now),
         (stored, rule) => *stored = first_number(pushed, rule, now),
     }
 }
 
+/// Merges what a counter came with: the oldest created timestamp and the newest exemplar stay.
+pub fn merge_counter_extra(stored: &mut Value, created: Option<Timestamp>, exemplar: Option<Exemplar>) {
+    if let Value::Number(value) = *stored {
+        *stored = Value::Counter(Box::new(Counter { value, created: None, exemplar: None }));
+    }
+    if let Value::Counter(counter) = stored {
+        counter.created = oldest(counter.created, created);
+        if let Some(exemplar) = exemplar {
+            match &mut counter.exemplar {
+                Some(stored) => keep_newest(stored, exemplar),
+                none => *none = Some(exemplar),
+            }
+        }
+    }
+}
+
+fn oldest(stored: Option<Timestamp>, pushed: Option<Timestamp>) -> Option<Timestamp> {
+    stored.into_iter().chain(pushed).min()
+}
+
+/// The newest by timestamp, if both have one; else the one that was pushed last.
+fn keep_newest(stored: &mut Exemplar, pushed: Exemplar) {
+    let is_older = matches!((stored.timestamp, pushed.timestamp), (Some(stored), Some(pushed)) if pushed < stored);
+    if !is_older {
+        *stored = pushed;
+    }
+}
+
 /// Merges a pushed histogram; a stored value of another shape gives way.
 pub fn merge_histogram(stored: &mut Value, pushed: Histogram) {
     match stored {
-        Value::Histogram(histogram) => add_histogram(histogram, &pushed),
+        Value::Histogram(histogram) => add_histogram(histogram, pushed),
         other => *other = Value::Histogram(Box::new(pushed)),
     }
 }
@@ -91,16 +127,41 @@ pub fn merge_summary(stored: &mut Value, pushed: Summary) {
 pub fn add_summary(stored: &mut Summary, pushed: &Summary) {
     stored.sum = add_present(stored.sum, pushed.sum);
     stored.count = add_present(stored.count, pushed.count);
+    stored.created = oldest(stored.created, pushed.created);
 }
 
 /// Buckets that a histogram may have: a push with more is refused, and merging does not go beyond.
 pub const MOST_BUCKETS: usize = 1000;
 
-/// Adds buckets, sum and count, each on its own.
-pub fn add_histogram(stored: &mut Histogram, pushed: &Histogram) {
+/// Buckets of one native histogram, of both signs: its resolution is lowered until it has no more.
+pub const MOST_NATIVE_BUCKETS: usize = 1000;
+
+/// Adds buckets, sum and count, each on its own; classic and native parts too, as a pusher may have one and not the other.
+pub fn add_histogram(stored: &mut Histogram, pushed: Histogram) {
     add_buckets(&mut stored.buckets, &pushed.buckets, MOST_BUCKETS);
     stored.sum = add_present(stored.sum, pushed.sum);
     stored.count = add_present(stored.count, pushed.count);
+    stored.created = oldest(stored.created, pushed.created);
+    for exemplar in pushed.exemplars {
+        add_exemplar(stored, exemplar);
+    }
+    match (&mut stored.native, pushed.native) {
+        (Some(stored), Some(pushed)) => add_native(stored, *pushed, MOST_NATIVE_BUCKETS),
+        (stored @ None, pushed) => *stored = pushed,
+        (Some(_), None) => {}
+    }
+}
+
+/// Keeps an exemplar of a bucket that there is.
+fn add_exemplar(stored: &mut Histogram, pushed: BucketExemplar) {
+    let place = stored.exemplars.binary_search_by(|exemplar| exemplar.bound.total_cmp(&pushed.bound));
+    match place {
+        Ok(at) => keep_newest(&mut stored.exemplars[at].exemplar, pushed.exemplar),
+        Err(at) if stored.buckets.iter().any(|bucket| bucket.bound == pushed.bound) => {
+            stored.exemplars.insert(at, pushed);
+        }
+        Err(_) => {}
+    }
 }
 
 fn add_present(stored: Option<f64>, pushed: Option<f64>) -> Option<f64> {
@@ -274,9 +335,10 @@ mod tests {
             (Some(1.0), Some(2.0), Some(3.0)),
         ];
         for (stored, pushed, expected) in cases {
-            let mut summary = Summary { sum: stored, count: stored };
-            add_summary(&mut summary, &Summary { sum: pushed, count: pushed });
-            assert_eq!(summary, Summary { sum: expected, count: expected });
+            let summary = |part| Summary { sum: part, count: part, created: None };
+            let mut merged = summary(stored);
+            add_summary(&mut merged, &summary(pushed));
+            assert_eq!(merged, summary(expected));
         }
     }
 

@@ -46,8 +46,10 @@ pub struct HttpConfig {
     pub adds_path_labels: bool,
     /// Whose pages may push.
     pub cors: CorsOrigins,
-    /// Bytes of one push.
+    /// Bytes of one push as it is sent.
     pub max_body: usize,
+    /// Bytes of one push when it is decompressed.
+    pub max_decompressed: usize,
     /// Bytes of bodies being read and decoded at once; at least one largest push.
     pub max_inflight: usize,
     /// For each worker.
@@ -92,7 +94,7 @@ impl Config {
             value_length: reader.bytes("max-value-length")?,
             samples: reader.count("max-samples")?,
             series_length: reader.bytes("max-series-length")?,
-            push_length: (http.max_body * LABELS_PER_BODY).min(LARGEST_PUSH),
+            push_length: (http.max_body * LABELS_PER_BODY).max(http.max_decompressed).min(LARGEST_PUSH),
         };
         let gauges = GaugeRule {
             policy: reader.choice("gauges", GAUGE_POLICIES)?,
@@ -155,6 +157,10 @@ impl Reader<'_> {
         if max_body > LARGEST_BODY {
             return Err(self.invalid("max-body", "at most 2GiB"));
         }
+        let max_decompressed = self.bytes("max-decompressed")?;
+        if max_decompressed > LARGEST_BODY {
+            return Err(self.invalid("max-decompressed", "at most 2GiB"));
+        }
         let max_inflight = self.bytes("max-inflight")?;
         if max_inflight < max_body {
             return Err(self.invalid("max-inflight", "at least max-body"));
@@ -164,6 +170,8 @@ impl Reader<'_> {
             adds_path_labels: self.choice("path-labels", PATH_LABEL_POLICIES)?,
             cors: self.origins("cors-origin")?,
             max_body,
+            // What is inflated must be let in too.
+            max_decompressed: max_decompressed.min(max_inflight),
             max_inflight,
             max_connections: self.count("max-connections")?,
             max_scrapes: self.count("max-scrapes")?,

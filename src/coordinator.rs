@@ -3,6 +3,7 @@
 
 mod merge;
 pub mod stream;
+mod writer;
 
 use std::sync::Arc;
 
@@ -10,9 +11,11 @@ use actix::{Actor, Addr, Context, Handler, Message};
 use actix_rt::{Arbiter, ArbiterHandle};
 
 use crate::aggregate::GaugeRule;
-use crate::model::family::Family;
+use crate::exposition::format::Format;
+use crate::exposition::shown::ShownFamily;
 use crate::shard::gate::Permit;
 use crate::shard::route::ShardSet;
+use crate::shard::table::PageRequest;
 use crate::telemetry::ScrapeMetrics;
 use stream::ChunkSink;
 
@@ -21,7 +24,9 @@ use stream::ChunkSink;
 #[rtype(result = "()")]
 pub struct Scrape {
     /// In the order of the page.
-    pub families: Arc<[Arc<Family>]>,
+    pub families: Arc<[ShownFamily]>,
+    /// What the page is written in.
+    pub format: Format,
     /// Where the page goes.
     pub sink: ChunkSink,
     /// The scrape's place among the concurrent ones.
@@ -47,11 +52,12 @@ impl Actor for Coordinator {
 impl Handler<Scrape> for Coordinator {
     type Result = ();
 
-    fn handle(&mut self, Scrape { families, sink, place }: Scrape, _: &mut Self::Context) {
-        let (shards, gauges, metrics) = (Arc::clone(&self.shards), self.gauges, self.metrics.clone());
+    fn handle(&mut self, Scrape { families, format, sink, place }: Scrape, _: &mut Self::Context) {
+        let (shards, metrics) = (Arc::clone(&self.shards), self.metrics.clone());
+        let request = PageRequest::first(families, format, self.gauges);
         actix_rt::spawn(async move {
             let timer = metrics.start();
-            let outcome = merge::stream_page(&shards, families, gauges, sink).await;
+            let outcome = merge::stream_page(&shards, request, sink).await;
             metrics.finished(timer, &outcome);
             drop(place);
         });

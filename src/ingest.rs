@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::exposition::decode;
+use crate::exposition::decoded::Decoded;
 use crate::exposition::error::Excerpt;
-use crate::exposition::text_decode::{Decoded, decode};
+use crate::exposition::format::PushFormat;
 use crate::model::labels::GroupLabels;
 use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules};
 use crate::registry::{CommitError, Registry, View, Wanted};
@@ -65,6 +67,8 @@ pub enum Refusal {
 #[derive(Debug, Default)]
 pub struct Scratch {
     decoded: Decoded,
+    /// Text of a body that is none itself.
+    arena: Vec<u8>,
     assembler: Assembler,
 }
 
@@ -109,9 +113,15 @@ impl Ingest {
     ///
     /// # Errors
     /// Refused whole; only [`Refusal::Lost`] may leave a part applied.
-    pub async fn push(&self, body: &[u8], group: &GroupLabels, scratch: &RefCell<Scratch>) -> Result<(), Refusal> {
+    pub async fn push(
+        &self,
+        format: PushFormat,
+        body: &[u8],
+        group: &GroupLabels,
+        scratch: &RefCell<Scratch>,
+    ) -> Result<(), Refusal> {
         loop {
-            let assembled = self.assemble(body, group, &mut scratch.borrow_mut())?;
+            let assembled = self.assemble(format, body, group, &mut scratch.borrow_mut())?;
             let samples = assembled.samples;
             match self.hand_over(assembled).await? {
                 Some(acknowledgement) => {
@@ -124,15 +134,25 @@ impl Ingest {
         }
     }
 
-    fn assemble(&self, body: &[u8], group: &GroupLabels, scratch: &mut Scratch) -> Result<Assembled, PushError> {
-        let Scratch { decoded, assembler } = scratch;
+    fn assemble(
+        &self,
+        format: PushFormat,
+        body: &[u8],
+        group: &GroupLabels,
+        scratch: &mut Scratch,
+    ) -> Result<Assembled, PushError> {
+        const USUAL_TEXT: usize = 1 << 20;
+        let Scratch { decoded, arena, assembler } = scratch;
         let router = self.shards.router();
-        let assembled = match decode(body, &self.rules.limits, router.hasher(), decoded) {
+        let assembled = match decode(format, body, &self.rules.limits, router.hasher(), arena, decoded) {
             Ok(text) => assembler.assemble(text, decoded, group, &self.rules, &self.registry, router),
             Err(error) => Err(PushError::Malformed(error)),
         };
         decoded.shrink();
         assembler.shrink();
+        if arena.len() > USUAL_TEXT {
+            *arena = Vec::new();
+        }
         assembled
     }
 
@@ -232,8 +252,10 @@ impl Ingest {
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.
     fn register(&self, planned: Vec<PlannedFamily>) -> Result<Option<Registered<'_>>, Refusal> {
-        let (wanted, rest): (Vec<Wanted>, Vec<_>) =
-            planned.into_iter().map(|planned| (planned.wanted, (planned.number_rule, planned.help))).unzip();
+        let (wanted, rest): (Vec<Wanted>, Vec<_>) = planned
+            .into_iter()
+            .map(|planned| (planned.wanted, (planned.number_rule, planned.help, planned.unit)))
+            .unzip();
         let (families, view) = match self.registry.commit(wanted) {
             Ok(committed) => committed,
             Err(CommitError::Stale) => return Ok(None),
@@ -241,7 +263,10 @@ impl Ingest {
                 return Err(Refusal::StoreLimit { what: "families".to_owned(), limit, got });
             }
         };
-        let registered = families.into_iter().zip(rest).map(|(family, (number_rule, help))| {
+        let registered = families.into_iter().zip(rest).map(|(family, (number_rule, help, unit))| {
+            if let Some(unit) = unit {
+                family.set_unit(&unit);
+            }
             if help.is_some_and(|help| !family.set_help(&help)) {
                 self.metrics.help_changed();
             }

@@ -12,11 +12,13 @@
 //!
 //! And out, from a scrape to its page:
 //!
+//! - [`catalogue`]: which families the page shows, and as what
 //! - [`coordinator`]: every shard's pieces in one order, streamed as fast as they are read
 //!
 //! Below all: [`model`] (names, labels, families, values), [`clock`], [`config`], [`telemetry`].
 
 pub mod aggregate;
+pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod coordinator;

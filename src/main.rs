@@ -78,6 +78,7 @@ fn say_what_starts(config: &Config, listeners: &[TcpListener]) {
     let (http, push) = (&config.http, &config.push.limits);
     tracing::info!(
         body = http.max_body,
+        decompressed = http.max_decompressed,
         line = push.line_length,
         name = push.name_length,
         value = push.value_length,

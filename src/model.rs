@@ -3,4 +3,5 @@
 pub mod family;
 pub mod labels;
 pub mod name;
+pub mod timestamp;
 pub mod value;

@@ -9,8 +9,8 @@ mod seen;
 mod series;
 
 use crate::aggregate::{GaugeRule, NumberRule};
-use crate::exposition::error::{DecodeError, Excerpt, Limits};
-use crate::exposition::text_decode::Decoded;
+use crate::exposition::decoded::Decoded;
+use crate::exposition::error::{DecodeError, Excerpt, Limits, Place};
 use crate::model::labels::GroupLabels;
 use crate::registry::{Registry, Wanted};
 use crate::shard::batch::{Batch, Router};
@@ -38,7 +38,7 @@ pub enum SummaryPolicy {
     Discard,
 }
 
-/// Why a push is refused; nothing of it was applied. All name the line.
+/// Why a push is refused; nothing of it was applied. All say where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
     /// Not the format's text, or beyond a limit of its parts.
@@ -58,9 +58,9 @@ pub enum PushError {
     InvalidSample(DecodeError),
 }
 
-/// `line L: expected E, got G`.
-fn fault(line: u32, expected: impl Into<String>, got: impl Into<String>) -> DecodeError {
-    DecodeError { line, expected: expected.into(), got: Excerpt::words(got) }
+/// `place: expected E, got G`.
+fn fault(place: Place, expected: impl Into<String>, got: impl Into<String>) -> DecodeError {
+    DecodeError { place, expected: expected.into(), got: Excerpt::words(got) }
 }
 
 /// A push ready to be sent to the shards.
@@ -70,7 +70,7 @@ pub struct Assembled {
     pub families: Vec<PlannedFamily>,
     /// One for each shard; empty where the push brings nothing.
     pub batches: Vec<Batch>,
-    /// Sample lines.
+    /// Samples; whole histograms and summaries count as one.
     pub samples: u64,
     /// Samples of summaries that the policy drops.
     pub discarded_samples: u64,
@@ -87,6 +87,8 @@ pub struct PlannedFamily {
     pub number_rule: NumberRule,
     /// Unescaped.
     pub help: Option<String>,
+    /// Such as `seconds`.
+    pub unit: Option<String>,
     /// Series in this push.
     pub series: usize,
     /// Whether one of them has a label name in quotes.
@@ -119,31 +121,27 @@ impl Assembler {
         self.seen.shrink();
     }
 
-    /// Assembles a decoded push. `body` is the text it was decoded from, `group` the labels of its path.
+    /// Assembles a decoded push. `text` is what its spans point into, `group` the labels of its path. What was decoded is
+    /// taken where that saves a copy.
     ///
     /// # Errors
     /// The first fault found; nothing has been changed.
     pub fn assemble(
         &mut self,
-        body: &str,
-        decoded: &Decoded,
+        text: &str,
+        decoded: &mut Decoded,
         group: &GroupLabels,
         rules: &PushRules,
         registry: &Registry,
         router: &Router,
     ) -> Result<Assembled, PushError> {
+        let samples = decoded.parts() as u64;
         // Looked at for the names only: a large push must not keep others from registering theirs.
-        self.plan.resolve(body, decoded, rules, &registry.view(), router)?;
-        let context = series::Context { body, group, limits: &rules.limits, router };
+        self.plan.resolve(text, decoded, rules, &registry.view(), router)?;
+        let context = series::Context { text, group, limits: &rules.limits, router, places: decoded.places };
         let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
         let families = self.plan.take_families();
-        Ok(Assembled {
-            families,
-            batches,
-            samples: decoded.samples.len() as u64,
-            discarded_samples,
-            ignored_timestamps: decoded.timestamps,
-        })
+        Ok(Assembled { families, batches, samples, discarded_samples, ignored_timestamps: decoded.timestamps })
     }
 }
 

@@ -30,7 +30,7 @@ struct State {
 pub struct Claim {
     /// The owner.
     pub family: Arc<Family>,
-    /// `None`: the bare name of a histogram, which no sample has.
+    /// `None`: a name that no sample of text has, such as the bare one of a histogram.
     pub role: Option<SampleRole>,
 }
 
@@ -137,6 +137,11 @@ impl View<'_> {
     pub fn claim(&self, sample_name: &str) -> Option<&Claim> {
         self.state.claims.get(&*exposed_metric_name(sample_name))
     }
+
+    /// All families in the order of the page, by exposed name. Families without series are among them.
+    pub fn families(&self) -> impl Iterator<Item = &Arc<Family>> {
+        self.state.families.values()
+    }
 }
 
 impl Registry {
@@ -192,11 +197,6 @@ impl Registry {
         }
     }
 
-    /// All families in the order of the page, by exposed name. Families without series are among them.
-    pub fn families(&self) -> Vec<Arc<Family>> {
-        self.view().state.families.values().cloned().collect()
-    }
-
     /// Number of families.
     pub fn len(&self) -> usize {
         self.view().state.families.len()
@@ -242,9 +242,13 @@ impl State {
 
 /// The sample names that a family of this kind takes, its own name among them.
 pub fn claimed_names(name: &str, kind: MetricKind) -> impl Iterator<Item = (String, Option<SampleRole>)> {
-    let bare = (kind == MetricKind::Histogram).then(|| (name.to_owned(), None));
-    let samples = kind.samples().iter().map(move |(suffix, role)| (format!("{name}{suffix}"), Some(*role)));
-    bare.into_iter().chain(samples)
+    let unused: &[&str] = match kind {
+        MetricKind::Histogram => &[""],
+        MetricKind::GaugeHistogram => &["", "_gsum", "_gcount"],
+        _ => &[],
+    };
+    let unused = unused.iter().map(move |suffix| (format!("{name}{suffix}"), None));
+    unused.chain(kind.samples().iter().map(move |(suffix, role)| (format!("{name}{suffix}"), Some(*role))))
 }
 
 #[cfg(test)]
@@ -314,7 +318,7 @@ mod tests {
         for name in ["b", "a", "B"] {
             registry.commit(new(name, MetricKind::Gauge)).expect("room");
         }
-        let names: Vec<String> = registry.families().iter().map(|family| family.name.to_string()).collect();
+        let names: Vec<String> = registry.view().families().map(|family| family.name.to_string()).collect();
         assert_eq!(names, ["B", "a", "b"]);
     }
 }

@@ -165,7 +165,7 @@ fn labels_of_the_path_count_too() {
 /// A long path is copied to each series: a small body must not become a huge push.
 #[test]
 fn a_long_path_does_not_multiply_a_push() {
-    let server = Server::start(&["--max-body", "1MiB"]);
+    let server = Server::start(&["--max-body", "1MiB", "--max-decompressed", "1MiB"]);
     let path = |labels: usize| {
         let value = "v".repeat(3500);
         (0..labels).map(|label| format!("/l{label}/{value}")).fold("/metrics".to_owned(), |path, label| path + &label)

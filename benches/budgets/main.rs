@@ -13,6 +13,7 @@ mod reference;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use catchment::exposition::format::{Format, PushFormat};
 use data::{Bodies, SERIES_PER_PUSH};
 use ours::{Ours, Stages};
 use reference::Reference;
@@ -59,7 +60,7 @@ fn ingest(series: usize) -> (Line, Duration) {
     let bodies = Bodies::shuffled(series);
     let (mut ours, mut reference) = (Ours::new(), Reference::default());
     for body in bodies.iter() {
-        ours.push(body);
+        ours.push(PushFormat::Text, body.as_bytes());
         reference.push(body);
     }
     assert_eq!(ours.total(), reference.total(), "both sides store the same");
@@ -69,7 +70,9 @@ fn ingest(series: usize) -> (Line, Duration) {
     let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
         .map(|_| {
             let theirs = timed(|| (0..repeats).for_each(|_| bodies.iter().for_each(|body| reference.push(body))));
-            let mine = timed(|| (0..repeats).for_each(|_| bodies.iter().for_each(|body| ours.push(body))));
+            let mine = timed(|| {
+                (0..repeats).for_each(|_| bodies.iter().for_each(|body| ours.push(PushFormat::Text, body.as_bytes())))
+            });
             (mine.as_secs_f64() / samples, theirs.as_secs_f64() / samples)
         })
         .collect();
@@ -107,11 +110,12 @@ fn cost_of_stored_series(few: Duration, many: Duration) -> Line {
 fn encode(series: usize) -> Line {
     let mut ours = Ours::new();
     for body in Bodies::shuffled(series).iter() {
-        ours.push(body);
+        ours.push(PushFormat::Text, body.as_bytes());
     }
     // The first scrape puts new series in order.
-    let first = timed(|| assert_eq!(ours.encode(), series));
-    let mut times: Vec<Duration> = (0..ROUNDS).map(|_| timed(|| assert_eq!(ours.encode(), series))).collect();
+    let first = timed(|| assert_eq!(ours.encode(Format::default()), series));
+    let mut times: Vec<Duration> =
+        (0..ROUNDS).map(|_| timed(|| assert_eq!(ours.encode(Format::default()), series))).collect();
     times.sort();
     let rate = |time: Duration| series as f64 / time.as_secs_f64() / 1e6;
     println!("first scrape after {series} new series, with putting them in order: {:.1} M series/s", rate(first));

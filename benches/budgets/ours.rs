@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use catchment::aggregate::{GaugePolicy, GaugeRule};
+use catchment::catalogue;
+use catchment::exposition::decode;
+use catchment::exposition::decoded::Decoded;
 use catchment::exposition::error::Limits;
-use catchment::exposition::text_decode::{Decoded, decode};
+use catchment::exposition::format::{Format, PushFormat};
 use catchment::model::labels::GroupLabels;
 use catchment::push::{Assembled, Assembler, PushRules, SummaryPolicy};
 use catchment::registry::Registry;
 use catchment::shard::batch::{BatchFamily, Router};
-use catchment::shard::table::{Cursor, PageRequest, Table};
+use catchment::shard::table::{Page, PageRequest, Table};
 
 use super::data;
 
 const SHARDS: usize = 2;
 const GAUGES: GaugeRule = GaugeRule { policy: GaugePolicy::Last, window: 300_000 };
-const PAGE_BYTES: usize = 64 * 1024;
 
 /// Time by stage.
 #[derive(Default)]
@@ -40,6 +42,7 @@ impl fmt::Display for Stages {
 pub struct Ours {
     pub stages: Stages,
     decoded: Decoded,
+    arena: Vec<u8>,
     assembler: Assembler,
     registry: Registry,
     router: Router,
@@ -52,6 +55,7 @@ impl Ours {
         Self {
             stages: Stages::default(),
             decoded: Decoded::default(),
+            arena: Vec::new(),
             assembler: Assembler::default(),
             registry: Registry::new(1000),
             router: Router::new(SHARDS),
@@ -61,11 +65,11 @@ impl Ours {
     }
 
     /// Takes one push in.
-    pub fn push(&mut self, body: &str) {
+    pub fn push(&mut self, format: PushFormat, body: &[u8]) {
         let start = Instant::now();
-        let text = decode(body.as_bytes(), &self.rules.limits, self.router.hasher(), &mut self.decoded).expect("valid");
+        let Self { assembler, decoded: samples, arena, rules, registry, router, .. } = self;
+        let text = decode(format, body, &rules.limits, router.hasher(), arena, samples).expect("valid");
         let decoded = Instant::now();
-        let Self { assembler, decoded: samples, rules, registry, router, .. } = self;
         let push = assembler.assemble(text, samples, &GroupLabels::default(), rules, registry, router).expect("valid");
         let Assembled { families, batches, .. } = push;
         let (wanted, rules): (Vec<_>, Vec<_>) =
@@ -84,37 +88,32 @@ impl Ours {
     }
 
     /// Encodes everything stored; returns the number of series.
-    pub fn encode(&mut self) -> usize {
-        let families: Arc<[_]> = self.registry.families().into();
+    pub fn encode(&mut self, format: Format) -> usize {
         let mut series = 0;
-        for table in &mut self.tables {
-            let mut next = Some(Cursor::default());
-            while let Some(cursor) = next {
-                let families = Arc::clone(&families);
-                let page = table.page(&PageRequest { families, cursor, bytes: PAGE_BYTES, gauges: GAUGES }, 0);
-                series += page.series.len();
-                next = page.next;
-            }
-        }
+        self.pages(format, |page| series += page.series.len());
         series
     }
 
-    /// The sum of all values.
-    pub fn total(&mut self) -> f64 {
-        let families: Arc<[_]> = self.registry.families().into();
-        let request = PageRequest { families, cursor: Cursor::default(), bytes: PAGE_BYTES, gauges: GAUGES };
-        let mut text = String::new();
+    fn pages(&mut self, format: Format, mut take: impl FnMut(&Page)) {
+        let families = catalogue::families(&self.registry.view(), format, |_| true);
         for table in &mut self.tables {
-            let mut request = request.clone();
+            let mut request = PageRequest::first(Arc::clone(&families), format, GAUGES);
             loop {
                 let page = table.page(&request, 0);
-                text.push_str(std::str::from_utf8(&page.text).expect("the page is UTF-8"));
+                take(&page);
                 match page.next {
                     Some(next) => request.cursor = next,
                     None => break,
                 }
             }
         }
+    }
+
+    /// The sum of all values.
+    pub fn total(&mut self) -> f64 {
+        let mut text = String::new();
+        let as_text = |page: &Page| text.push_str(std::str::from_utf8(&page.text).expect("the page is UTF-8"));
+        self.pages(Format::default(), as_text);
         text.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 }
@@ -122,11 +121,11 @@ impl Ours {
 /// What a stored counter takes in the process's memory, over its whole growth. Call in a fresh process.
 pub fn stored_bytes_per_series(series: usize) -> f64 {
     let mut ours = Ours::new();
-    data::each_body(1, |body| ours.push(body));
+    data::each_body(1, |body| ours.push(PushFormat::Text, body.as_bytes()));
     let before = resident_bytes();
-    data::each_body(series, |body| ours.push(body));
+    data::each_body(series, |body| ours.push(PushFormat::Text, body.as_bytes()));
     // A scrape puts the series in order, which takes memory too.
-    assert_eq!(ours.encode(), series);
+    assert_eq!(ours.encode(Format::default()), series);
     resident_bytes().saturating_sub(before) as f64 / series as f64
 }
 

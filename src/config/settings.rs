@@ -32,7 +32,8 @@ pub const SETTINGS: &[Setting] = &[
         is_list: true,
         ..one("cors-origin", "ORIGIN", "*", "Origin whose pages may push; * for any, none for no CORS")
     },
-    one("max-body", "BYTES", "16MiB", "Largest push"),
+    one("max-body", "BYTES", "16MiB", "Largest push, as sent"),
+    one("max-decompressed", "BYTES", "64MiB", "Largest push, decompressed"),
     one("max-line", "BYTES", "64KiB", "Longest line of a push"),
     one("max-samples", "COUNT", "500000", "Samples of one push"),
     one("max-labels", "COUNT", "64", "Labels of one series"),

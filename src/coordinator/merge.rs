@@ -1,40 +1,21 @@
 //! One page out of all shards' pieces: families by name, each header once, series by label text whatever shard they
 //! are on. The same state gives the same page for any number of shards.
 
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
 
-use super::stream::{CHUNK_BYTES, ChunkSink, StreamError};
-use crate::aggregate::GaugeRule;
-use crate::exposition::text_encode::write_header;
-use crate::model::family::Family;
+use super::stream::{ChunkSink, StreamError};
+use super::writer::PageWriter;
 use crate::shard::route::ShardSet;
-use crate::shard::table::{Cursor, Page, PageRequest};
+use crate::shard::table::{Page, PageRequest};
 
-/// Streams the page to its end; on an error the response is cut. Returns the number of series.
-pub(super) async fn stream_page(
-    shards: &ShardSet,
-    families: Arc<[Arc<Family>]>,
-    gauges: GaugeRule,
-    mut sink: ChunkSink,
-) -> Result<u64, StreamError> {
-    let series = merge_pieces(shards, families, gauges, &mut sink).await?;
-    sink.finish().await?;
-    Ok(series)
-}
-
-async fn merge_pieces(
-    shards: &ShardSet,
-    families: Arc<[Arc<Family>]>,
-    gauges: GaugeRule,
-    sink: &mut ChunkSink,
-) -> Result<u64, StreamError> {
+/// Streams the page to its end; on an error the response is cut. Returns the number of series. `request` is the first that
+/// each shard gets.
+pub(super) async fn stream_page(shards: &ShardSet, request: PageRequest, sink: ChunkSink) -> Result<u64, StreamError> {
+    let families = request.families.clone();
+    let mut writer = PageWriter::new(request.format, sink);
     let mut pieces = Vec::with_capacity(shards.router().shards());
     for shard in 0..shards.router().shards() {
-        let request =
-            PageRequest { families: Arc::clone(&families), cursor: Cursor::default(), bytes: CHUNK_BYTES, gauges };
-        pieces.push(Piece::begin(shards, shard, request)?);
+        pieces.push(Piece::begin(shards, shard, request.clone())?);
     }
     for piece in &mut pieces {
         piece.load().await?;
@@ -47,19 +28,16 @@ async fn merge_pieces(
         let Some((family, _)) = piece.head() else { break };
         if current_family != Some(family) {
             current_family = Some(family);
-            write_header(sink.chunk(), &families[family as usize]);
+            writer.begin_family(&families[family as usize]).await?;
         }
-        // A histogram's lines may be many times a chunk.
-        for part in piece.text().chunks(CHUNK_BYTES) {
-            sink.chunk().extend_from_slice(part);
-            sink.flush_full().await?;
-        }
+        writer.write(piece.text()).await?;
         series += 1;
         piece.advance();
         if piece.head().is_none() {
             piece.load().await?;
         }
     }
+    writer.finish().await?;
     Ok(series)
 }
 

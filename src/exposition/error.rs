@@ -1,4 +1,4 @@
-//! What a decoder says of text it cannot take, and the limits it keeps.
+//! What a decoder says of a body it cannot take, and the limits it keeps.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct Limits {
     pub series_length: usize,
     /// The label texts of one push: a long path may make them far longer than its body.
     pub push_length: usize,
-    /// Sample lines of one push; each takes memory while it is decoded, however short it is.
+    /// Samples of one push (lines, or protobuf metrics); each takes memory while it is decoded, however short it is.
     pub samples: usize,
 }
 
@@ -35,16 +35,44 @@ impl Default for Limits {
     }
 }
 
+/// Where in a body something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line, counted from 1.
+    Line(u32),
+    /// A metric of a protobuf body, counted from 1 over all its families.
+    Metric(u32),
+    /// A byte, counted from 0.
+    Byte(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(formatter, "line {number}"),
+            Self::Metric(number) => write!(formatter, "metric {number}"),
+            Self::Byte(number) => write!(formatter, "byte {number}"),
+        }
+    }
+}
+
 /// A refused body: where, what was expected, what stood there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: expected {expected}, got {got}")]
+#[error("{place}: expected {expected}, got {got}")]
 pub struct DecodeError {
-    /// Counted from 1.
-    pub line: u32,
+    /// Where it stands.
+    pub place: Place,
     /// What the format, or a limit, allows there.
     pub expected: String,
     /// What stood there.
     pub got: Excerpt,
+}
+
+/// The refusal of a body that is no UTF-8 from byte `at` on.
+pub(super) fn not_utf8(body: &[u8], at: usize) -> DecodeError {
+    let line = memchr::memchr_iter(b'\n', &body[..at]).count() as u32 + 1;
+    let got = Excerpt::words(format!("byte 0x{:02x}", body[at]));
+    DecodeError { place: Place::Line(line), expected: "UTF-8".to_owned(), got }
 }
 
 /// A short piece of the refused text, safe to print on one line.

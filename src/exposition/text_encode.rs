@@ -1,28 +1,21 @@
-//! Writes the Prometheus text format 0.0.4: one family's header, then its series one by one, in the caller's order.
-//! Names beyond the legacy ones are shown underscored. No look-up, no sorting of series.
+//! Writes the Prometheus text format 0.0.4, and 1.0.0, which may have any name in quotes: one family's header, then its series one
+//! by one, in the caller's order. It has no exemplars, created timestamps or native buckets. No look-up, no sorting of series.
 
+use super::line_encode::{Lines, begin_metadata, shown_labels};
 use super::number::write_float;
+use super::shown::ShownFamily;
 use crate::aggregate::{GaugeRule, shown_gauge};
-use crate::model::family::Family;
-use crate::model::labels::{has_quoted_names, write_underscored};
-use crate::model::value::{Histogram, Millis, Summary, Value};
-
-/// The media type of the page.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::model::value::{Histogram, Millis, Value};
 
 /// Appends the HELP line, if there is a help, and the TYPE line.
-pub fn write_header(out: &mut Vec<u8>, family: &Family) {
-    if let Some(help) = family.help() {
-        out.extend_from_slice(b"# HELP ");
-        out.extend_from_slice(family.exposed_name.as_bytes());
-        out.push(b' ');
+pub fn write_header(out: &mut Vec<u8>, family: &ShownFamily) {
+    if let Some(help) = family.family.help() {
+        begin_metadata(out, "HELP", family);
         write_help(out, help);
         out.push(b'\n');
     }
-    out.extend_from_slice(b"# TYPE ");
-    out.extend_from_slice(family.exposed_name.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(family.kind().name().as_bytes());
+    begin_metadata(out, "TYPE", family);
+    out.extend_from_slice(family.kind.in_text().name().as_bytes());
     out.push(b'\n');
 }
 
@@ -36,70 +29,53 @@ fn write_help(out: &mut Vec<u8>, help: &str) {
     }
 }
 
-/// Appends the lines of one series. `labels` is canonical label text. A windowed gauge without a recent push has none.
-pub fn write_series(out: &mut Vec<u8>, name: &str, labels: &str, value: &Value, gauges: GaugeRule, now: Millis) {
-    if has_quoted_names(labels) {
-        let mut shown = String::with_capacity(labels.len());
-        write_underscored(&mut shown, labels);
-        write_value(out, name, &shown, value, gauges, now);
-    } else {
-        write_value(out, name, labels, value, gauges, now);
-    }
-}
-
-fn write_value(out: &mut Vec<u8>, name: &str, labels: &str, value: &Value, gauges: GaugeRule, now: Millis) {
+/// Appends the lines of one series.
+#[inline]
+pub fn write_series(
+    out: &mut Vec<u8>,
+    family: &ShownFamily,
+    labels: &str,
+    value: &Value,
+    gauges: GaugeRule,
+    now: Millis,
+) {
+    let labels = shown_labels(family, labels);
+    let lines = Lines::new(family, &labels);
     match value {
-        Value::Number(number) => write_sample(out, name, "", labels, *number),
+        Value::Number(number) => write_sample(out, lines, "", *number),
+        Value::Counter(counter) => write_sample(out, lines, "", counter.value),
         Value::Window(window) => {
             if let Some(number) = shown_gauge(window, gauges, now) {
-                write_sample(out, name, "", labels, number);
+                write_sample(out, lines, "", number);
             }
         }
-        Value::Histogram(histogram) => write_histogram(out, name, labels, histogram),
-        Value::Summary(summary) => write_summary(out, name, labels, summary),
+        Value::Histogram(histogram) => write_histogram(out, lines, histogram),
+        Value::Summary(summary) => write_sum_and_count(out, lines, summary.sum, summary.count),
     }
 }
 
-fn write_sample(out: &mut Vec<u8>, name: &str, suffix: &str, labels: &str, value: f64) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(suffix.as_bytes());
-    if !labels.is_empty() {
-        out.push(b'{');
-        out.extend_from_slice(labels.as_bytes());
-        out.push(b'}');
-    }
-    out.push(b' ');
+#[inline]
+fn write_sample(out: &mut Vec<u8>, lines: Lines<'_>, suffix: &str, value: f64) {
+    lines.begin(out, suffix);
     write_float(out, value);
     out.push(b'\n');
 }
 
-fn write_histogram(out: &mut Vec<u8>, name: &str, labels: &str, histogram: &Histogram) {
+fn write_histogram(out: &mut Vec<u8>, lines: Lines<'_>, histogram: &Histogram) {
     for bucket in &histogram.buckets {
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"_bucket{");
-        out.extend_from_slice(labels.as_bytes());
-        if !labels.is_empty() {
-            out.push(b',');
-        }
-        out.extend_from_slice(b"le=\"");
-        write_float(out, bucket.bound);
-        out.extend_from_slice(b"\"} ");
+        lines.begin_bucket(out, |out| write_float(out, bucket.bound));
         write_float(out, bucket.count);
         out.push(b'\n');
     }
-    write_sum_and_count(out, name, labels, histogram.sum, histogram.count);
+    write_sum_and_count(out, lines, histogram.sum, histogram.count);
 }
 
-fn write_summary(out: &mut Vec<u8>, name: &str, labels: &str, summary: &Summary) {
-    write_sum_and_count(out, name, labels, summary.sum, summary.count);
-}
-
-fn write_sum_and_count(out: &mut Vec<u8>, name: &str, labels: &str, sum: Option<f64>, count: Option<f64>) {
+fn write_sum_and_count(out: &mut Vec<u8>, lines: Lines<'_>, sum: Option<f64>, count: Option<f64>) {
     if let Some(sum) = sum {
-        write_sample(out, name, "_sum", labels, sum);
+        write_sample(out, lines, "_sum", sum);
     }
     if let Some(count) = count {
-        write_sample(out, name, "_count", labels, count);
+        write_sample(out, lines, "_count", count);
     }
 }
 
@@ -107,28 +83,36 @@ fn write_sum_and_count(out: &mut Vec<u8>, name: &str, labels: &str, sum: Option<
 mod tests {
     use super::*;
     use crate::aggregate::GaugePolicy;
-    use crate::model::family::MetricKind;
-    use crate::model::value::Bucket;
+    use crate::model::family::{Family, MetricKind};
+    use crate::model::name::Escaping;
+    use crate::model::value::{Bucket, Counter, Summary};
+    use std::sync::Arc;
 
-    const RULE: GaugeRule = GaugeRule { policy: GaugePolicy::Last, window: 1000 };
+    fn shown(name: &str, kind: MetricKind, escaping: Escaping) -> ShownFamily {
+        ShownFamily::new(&Arc::new(Family::new(0, name, kind)), kind, escaping)
+    }
 
-    fn series(labels: &str, value: &Value) -> String {
+    fn series(family: &ShownFamily, labels: &str, value: &Value) -> String {
         let mut out = Vec::new();
-        write_series(&mut out, "x", labels, value, RULE, 0);
+        let gauges = GaugeRule { policy: GaugePolicy::Max, window: 1000 };
+        write_series(&mut out, family, labels, value, gauges, 0);
+        String::from_utf8(out).expect("the page is UTF-8")
+    }
+
+    fn header(family: &ShownFamily) -> String {
+        let mut out = Vec::new();
+        write_header(&mut out, family);
         String::from_utf8(out).expect("the page is UTF-8")
     }
 
     #[test]
-    fn headers_are_escaped() {
-        let family = Family::new(0, "my.x", MetricKind::Gauge);
-        let header = |family: &Family| {
-            let mut out = Vec::new();
-            write_header(&mut out, family);
-            String::from_utf8(out).expect("the page is UTF-8")
-        };
+    fn headers_escape_help_and_name() {
+        let family = shown("my.x", MetricKind::Gauge, Escaping::Underscores);
         assert_eq!(header(&family), "# TYPE my_x gauge\n");
-        family.set_help("a \\ b\n\"c\"");
+        family.family.set_help("a \\ b\n\"c\"");
         assert_eq!(header(&family), "# HELP my_x a \\\\ b\\n\"c\"\n# TYPE my_x gauge\n");
+        let quoted = shown("my.\"x", MetricKind::Info, Escaping::AllowUtf8);
+        assert_eq!(header(&quoted), "# TYPE \"my.\\\"x\" gauge\n");
     }
 
     #[test]
@@ -137,9 +121,12 @@ mod tests {
             buckets: vec![Bucket { bound: 0.5, count: 1.0 }, Bucket { bound: f64::INFINITY, count: 2.0 }],
             sum: Some(3.5),
             count: Some(2.0),
+            ..Histogram::default()
         };
+        let counter = Counter { value: 2.0, ..Counter::default() };
         let cases = [
             ("", Value::Number(1.0), "x 1\n"),
+            ("", Value::Counter(Box::new(counter)), "x 2\n"),
             (r#"a="1""#, Value::Number(0.5), "x{a=\"1\"} 0.5\n"),
             (r#""a.b"="1""#, Value::Number(f64::NAN), "x{a_b=\"1\"} NaN\n"),
             (
@@ -152,11 +139,22 @@ mod tests {
                 Value::Histogram(Box::new(histogram)),
                 "x_bucket{le=\"0.5\"} 1\nx_bucket{le=\"+Inf\"} 2\nx_sum 3.5\nx_count 2\n",
             ),
-            ("", Value::Summary(Box::new(Summary { sum: None, count: Some(7.0) })), "x_count 7\n"),
+            ("", Value::Summary(Box::new(Summary { count: Some(7.0), ..Summary::default() })), "x_count 7\n"),
             ("", Value::Window(Box::default()), ""),
         ];
+        let family = shown("x", MetricKind::Untyped, Escaping::Underscores);
         for (labels, value, expected) in cases {
-            assert_eq!(series(labels, &value), expected);
+            assert_eq!(series(&family, labels, &value), expected);
         }
+    }
+
+    #[test]
+    fn names_in_quotes_stand_within_the_braces() {
+        let quoted = shown("x.y", MetricKind::Histogram, Escaping::AllowUtf8);
+        let buckets = vec![Bucket { bound: f64::INFINITY, count: 2.0 }];
+        let histogram = Value::Histogram(Box::new(Histogram { buckets, ..Histogram::default() }));
+        assert_eq!(series(&quoted, "", &Value::Number(1.0)), "{\"x.y\"} 1\n");
+        assert_eq!(series(&quoted, r#""a.b"="1""#, &Value::Number(1.0)), "{\"x.y\",\"a.b\"=\"1\"} 1\n");
+        assert_eq!(series(&quoted, "", &histogram), "{\"x.y_bucket\",le=\"+Inf\"} 2\n");
     }
 }

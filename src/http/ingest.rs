@@ -1,4 +1,4 @@
-//! A push over HTTP: what its head asks for, then its body, admitted byte by byte; the rest is `ingest`'s.
+//! A push over HTTP: what its head asks for, then its body, admitted byte by byte and inflated; the rest is `ingest`'s.
 
 use std::cell::RefCell;
 
@@ -9,9 +9,11 @@ use bytes::{Bytes, BytesMut};
 use humantime::format_duration;
 use tokio_stream::StreamExt;
 
+use super::coding::{Coding, UnknownCoding, decompress};
 use super::path::{PathError, group_labels};
 use super::refusal::HttpRefusal;
 use super::state::AppState;
+use crate::exposition::format::PushFormat;
 use crate::ingest::Scratch;
 use crate::model::labels::GroupLabels;
 use crate::shard::gate::Permit;
@@ -41,34 +43,32 @@ async fn take_in(
     state: &AppState,
     scratch: &WorkerScratch,
 ) -> Result<(), HttpRefusal> {
-    check_format(request.headers())?;
+    let headers = request.headers();
+    let format = PushFormat::of_content_type(header(headers, CONTENT_TYPE))?;
+    let coding = content_coding(headers)?;
     let mut group = group_labels(group_path(request.path())?, &state.parts.limits)?;
     if !state.parts.config.adds_path_labels {
         group = GroupLabels::default();
     }
-    let (body, _permit) = read_body(request.headers(), payload, state).await?;
+    let (body, mut permit) = read_body(headers, payload, state).await?;
     state.pushed_bytes.increment(body.len() as u64);
-    Ok(state.parts.ingest.push(&body, &group, scratch).await?)
+    let body = decompress(coding, body, state.parts.config.max_decompressed, &mut permit).await?;
+    Ok(state.parts.ingest.push(format, &body, &group, scratch).await?)
+}
+
+/// The one coding of the body; several, one upon the other, are not undone.
+fn content_coding(headers: &HeaderMap) -> Result<Coding, UnknownCoding> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
+    match (codings.next(), codings.next()) {
+        (Some(one), Some(other)) => Err(UnknownCoding(format!("{one}, {other}"))),
+        (one, _) => Coding::of_header(one.unwrap_or_default()),
+    }
 }
 
 /// The part of the raw path that holds the group: routes match the decoded path, labels are decoded one by one.
 fn group_path(path: &str) -> Result<&str, PathError> {
     let path_of_door = path.strip_prefix("/aggregate").unwrap_or(path);
     path_of_door.strip_prefix("/metrics").ok_or_else(|| PathError::Prefix(path.to_owned()))
-}
-
-/// Any type but that of another format is taken for text: many clients send none, or their language's default.
-fn check_format(headers: &HeaderMap) -> Result<(), HttpRefusal> {
-    const OTHER_FORMATS: [&str; 2] = ["application/vnd.google.protobuf", "application/openmetrics-text"];
-    let media_type = header(headers, CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
-    if OTHER_FORMATS.iter().any(|format| media_type.eq_ignore_ascii_case(format)) {
-        return Err(HttpRefusal::MediaType(media_type.to_owned()));
-    }
-    let encoding = header(headers, CONTENT_ENCODING).trim();
-    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
-        return Err(HttpRefusal::Encoding(encoding.to_owned()));
-    }
-    Ok(())
 }
 
 /// A header's text; empty if it is missing or not text.

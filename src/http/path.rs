@@ -1,5 +1,5 @@
 //! The labels in a push's path (the group): `/<label>/<value>` pairs after `/metrics`, and the older plural form
-//! `/jobs/<job>[/instances/<instance>]`.
+//! `/jobs/<job>[/instances/<instance>]`. A name that begins with `U__` is read as an escape of the `values` scheme.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::exposition::error::Limits;
 use crate::model::labels::{GroupLabels, LabelFault};
-use crate::model::name::is_legacy_label_name;
+use crate::model::name::{exposed_label_name, is_legacy_label_name, unescape_values};
 
 /// What is wrong with a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,9 +58,7 @@ pub fn group_labels(path: &str, limits: &Limits) -> Result<GroupLabels, PathErro
             "instances" if is_plural => "instance",
             other => other,
         };
-        if !is_legacy_label_name(name) || name.starts_with("__") {
-            return Err(PathError::Name(name.to_owned()));
-        }
+        let name = &*label_name(name)?;
         let value = match pair.get(1) {
             Some(value) if !value.is_empty() => *value,
             _ => return Err(PathError::Odd(name.to_owned())),
@@ -74,6 +72,19 @@ pub fn group_labels(path: &str, limits: &Limits) -> Result<GroupLabels, PathErro
         return Err(LabelFault::TooMany { limit: limits.labels, got: labels.len() }.into());
     }
     Ok(GroupLabels::new(labels)?)
+}
+
+/// The name that a legacy name stands for: another one if it is an escape, and itself if it is not, or a bad one.
+fn label_name(written: &str) -> Result<Cow<'_, str>, PathError> {
+    let refused = || PathError::Name(written.to_owned());
+    if !is_legacy_label_name(written) {
+        return Err(refused());
+    }
+    let name = unescape_values(written).map_or(Cow::Borrowed(written), Cow::Owned);
+    if name.is_empty() || exposed_label_name(&name).starts_with("__") {
+        return Err(refused());
+    }
+    Ok(name)
 }
 
 fn limit_length(name: &str, limit: usize, got: usize) -> Result<(), PathError> {
@@ -130,6 +141,15 @@ mod tests {
             ("/jobs/x", &[("job", "x")]),
             ("/jobs/x/instances/y", &[("job", "x"), ("instance", "y")]),
             ("/job/x/instances/y", &[("job", "x"), ("instances", "y")]),
+            ("/job/x/U__a_2e_b/v", &[("job", "x"), ("a.b", "v")]),
+            ("/U__a_2e_b@base64/YS9i", &[("a.b", "a/b")]),
+            ("/U__a%5F2E_b/v", &[("a.b", "v")]),
+            ("/U___1f631_/v", &[("😱", "v")]),
+            ("/U__a__b/v", &[("a_b", "v")]),
+            ("/U__job/v", &[("job", "v")]),
+            ("/U___x/v", &[("U___x", "v")]),
+            ("/U__a_2g_b/v", &[("U__a_2g_b", "v")]),
+            ("/U__a_d800_b/v", &[("U__a_d800_b", "v")]),
         ];
         for (path, labels) in cases {
             let expected = GroupLabels::new(labels.iter().map(|(name, value)| ((*name).into(), (*value).into())));
@@ -146,6 +166,16 @@ mod tests {
             ("/a=b/x", "expected a label name in the path, got \"a=b\""),
             ("/a:b/x", "expected a label name in the path, got \"a:b\""),
             ("/__x/y", "expected a label name in the path, got \"__x\""),
+            ("/a.b/x", "expected a label name in the path, got \"a.b\""),
+            ("/%C3%A9/x", "expected a label name in the path, got \"é\""),
+            ("/U__%C3%A9/x", "expected a label name in the path, got \"U__é\""),
+            ("/U__/x", "expected a label name in the path, got \"U__\""),
+            ("/U______x/y", "expected a label name in the path, got \"U______x\""),
+            ("/U___2e___x/y", "expected a label name in the path, got \"U___2e___x\""),
+            ("/U___2e__2e_x/y", "expected a label name in the path, got \"U___2e__2e_x\""),
+            ("/U__job/x/job/y", "expected each label once, got job twice in the path"),
+            ("/U__a_2e_b/x/U__a_2E_b/y", "expected each label once, got \"a.b\" twice in the path"),
+            ("/U__a_2e_b/", "expected label and value pairs in the path, got \"a.b\" without a value"),
             ("/%FF/y", "expected a label name in the path, got \"%FF\""),
             ("/x/%FF", "expected UTF-8 as the value of \"x\", got other bytes"),
             ("/x@base64/_w", "expected UTF-8 as the value of \"x\", got other bytes"),

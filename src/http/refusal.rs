@@ -6,7 +6,9 @@ use actix_web::http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use humantime::FormattedDuration;
 
+use super::coding::{CodingError, UnknownCoding};
 use super::path::PathError;
+use crate::exposition::format::MediaTypeError;
 use crate::ingest::Refusal;
 use crate::push::PushError;
 use crate::shard::route::ShardError;
@@ -16,10 +18,12 @@ use crate::shard::route::ShardError;
 pub enum HttpRefusal {
     #[error(transparent)]
     Path(#[from] PathError),
-    #[error("expected a body in the Prometheus text format, got {0}")]
-    MediaType(String),
-    #[error("expected a body without Content-Encoding, got {0}")]
-    Encoding(String),
+    #[error(transparent)]
+    MediaType(#[from] MediaTypeError),
+    #[error(transparent)]
+    Encoding(#[from] UnknownCoding),
+    #[error(transparent)]
+    Compression(#[from] CodingError),
     #[error("expected a body of at most {limit} bytes, got more")]
     BodyTooLarge { limit: usize },
     #[error("expected the whole body within {timeout}, got {received} bytes")]
@@ -59,6 +63,11 @@ impl HttpRefusal {
             Self::Path(_) => (StatusCode::BAD_REQUEST, "path"),
             Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type"),
             Self::Encoding(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding"),
+            Self::Compression(error) => match error {
+                CodingError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+                CodingError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "inflight_full"),
+                _ => (StatusCode::BAD_REQUEST, "body_broken"),
+            },
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
@@ -84,7 +93,7 @@ impl HttpRefusal {
         match self {
             Self::BodyTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken(_) | Self::Busy => true,
             Self::Path(_) | Self::MediaType(_) | Self::Encoding(_) => true,
-            Self::Push(_) => false,
+            Self::Compression(_) | Self::Push(_) => false,
         }
     }
 

@@ -1,34 +1,45 @@
 //! The page and the small answers about the server itself.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
 
+use super::coding::{Coding, compress};
 use super::refusal::text;
 use super::state::AppState;
+use crate::catalogue;
 use crate::coordinator::Scrape;
 use crate::coordinator::stream::ChunkSink;
-use crate::exposition::text_encode;
-use crate::model::family::Family;
+use crate::exposition::format::{Format, negotiate};
 
-/// `GET /metrics`: the page, streamed. `?name[]=` selects families by name.
+/// `GET /metrics`: the page, streamed, in the format and the coding that its reader likes best. `?name[]=` selects families by
+/// name.
 pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
     let Some(place) = state.scrapes.take(1) else {
         return unavailable("too many scrapes are being streamed, try again later".to_owned());
     };
     let names = wanted_names(request.query_string());
-    let is_wanted = |family: &Arc<Family>| {
-        names.is_empty() || names.contains(&*family.exposed_name) || names.contains(&*family.name)
-    };
-    let families = state.parts.registry.families().into_iter().filter(is_wanted).collect();
+    let format = negotiate(header(&request, ACCEPT));
+    let coding = Coding::accepted(header(&request, ACCEPT_ENCODING));
+    let is_wanted = |name: &str| names.is_empty() || names.contains(name);
+    let families = catalogue::families(&state.parts.registry.view(), format, is_wanted);
     let (sink, body) = ChunkSink::new(state.parts.config.scrape_stall_timeout);
-    if !state.parts.coordinator.scrape(Scrape { families, sink, place }) {
+    if !state.parts.coordinator.scrape(Scrape { families, format, sink, place }) {
         return unavailable("the scrape coordinator is down".to_owned());
     }
-    HttpResponse::Ok().content_type(text_encode::CONTENT_TYPE).streaming(body)
+    let mut response = HttpResponse::Ok();
+    response.content_type(&*format.content_type()).insert_header((VARY, "Accept, Accept-Encoding"));
+    if coding != Coding::Identity {
+        response.insert_header((CONTENT_ENCODING, coding.name()));
+    }
+    response.streaming(compress(coding, body))
+}
+
+/// The text of the first header of this name; empty if there is none.
+fn header(request: &HttpRequest, name: HeaderName) -> &str {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn wanted_names(query: &str) -> HashSet<String> {
@@ -58,7 +69,7 @@ pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
 /// `GET /-/metrics`: Catchment's own metrics.
 pub async fn own_metrics(state: web::Data<AppState>) -> HttpResponse {
     let page = state.parts.telemetry.render(&state.observed());
-    HttpResponse::Ok().content_type(text_encode::CONTENT_TYPE).body(page)
+    HttpResponse::Ok().content_type(&*Format::default().content_type()).body(page)
 }
 
 fn unavailable(line: String) -> HttpResponse {

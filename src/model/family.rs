@@ -17,46 +17,126 @@ pub enum MetricKind {
     Gauge,
     /// Observations counted by bucket.
     Histogram,
+    /// A histogram whose counts may fall.
+    GaugeHistogram,
     /// Observations with their sum and count, and quantiles that cannot be merged.
     Summary,
+    /// Labels that say something of the program; always 1.
+    Info,
+    /// One series for each state a thing may be in, 1 for those it is in.
+    StateSet,
 }
 
 impl MetricKind {
-    const ALL: [Self; 5] = [Self::Untyped, Self::Counter, Self::Gauge, Self::Histogram, Self::Summary];
+    const ALL: [Self; 8] = [
+        Self::Untyped,
+        Self::Counter,
+        Self::Gauge,
+        Self::Histogram,
+        Self::GaugeHistogram,
+        Self::Summary,
+        Self::Info,
+        Self::StateSet,
+    ];
 
-    /// The word of text 0.0.4.
+    /// The word for people; OpenMetrics' and text 0.0.4's too, except for `untyped` and what the latter lacks.
     pub fn name(self) -> &'static str {
         match self {
             Self::Untyped => "untyped",
             Self::Counter => "counter",
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
+            Self::GaugeHistogram => "gaugehistogram",
             Self::Summary => "summary",
+            Self::Info => "info",
+            Self::StateSet => "stateset",
         }
     }
 
-    /// Reads the word of a TYPE line, in any case of letters as the reference reader does.
-    pub fn from_name(name: &str) -> Option<Self> {
+    /// The kind as text 0.0.4 shows it, which has only five.
+    pub fn in_text(self) -> Self {
+        match self {
+            Self::Info | Self::StateSet => Self::Gauge,
+            Self::GaugeHistogram => Self::Histogram,
+            other => other,
+        }
+    }
+
+    /// Reads the word of a TYPE line of text 0.0.4, in any case of letters as the reference reader does.
+    pub fn from_text(name: &str) -> Option<Self> {
         if name.eq_ignore_ascii_case("unknown") {
             return Some(Self::Untyped);
         }
-        Self::ALL.into_iter().find(|kind| name.eq_ignore_ascii_case(kind.name()))
+        let kinds = Self::ALL.into_iter().filter(|kind| kind.in_text() == *kind);
+        kinds.into_iter().find(|kind| name.eq_ignore_ascii_case(kind.name()))
     }
 
-    /// The samples a family of this kind consists of: a suffix to its name, and what the sample is.
+    /// Reads the word of a TYPE line of OpenMetrics.
+    pub fn from_openmetrics(name: &str) -> Option<Self> {
+        match name {
+            "unknown" => Some(Self::Untyped),
+            "untyped" => None,
+            other => Self::ALL.into_iter().find(|kind| kind.name() == other),
+        }
+    }
+
+    /// The samples a family of this kind consists of in text 0.0.4: a suffix to its name, and what the sample is.
     pub fn samples(self) -> &'static [(&'static str, SampleRole)] {
         match self {
-            Self::Untyped | Self::Counter | Self::Gauge => &[("", SampleRole::Number)],
-            Self::Histogram => {
+            Self::Untyped | Self::Counter | Self::Gauge | Self::Info | Self::StateSet => &[("", SampleRole::Number)],
+            Self::Histogram | Self::GaugeHistogram => {
                 &[("_bucket", SampleRole::Bucket), ("_sum", SampleRole::Sum), ("_count", SampleRole::Count)]
             }
             Self::Summary => &[("", SampleRole::Quantile), ("_sum", SampleRole::Sum), ("_count", SampleRole::Count)],
         }
     }
 
+    /// The same in OpenMetrics ("Suffixes"), where counters and info have a shorter family name: see [`Self::openmetrics_suffix`].
+    pub fn openmetrics_samples(self) -> &'static [(&'static str, SampleRole)] {
+        match self {
+            Self::Untyped | Self::Gauge | Self::StateSet => &[("", SampleRole::Number)],
+            Self::Counter => &[("_total", SampleRole::Number), ("_created", SampleRole::Created)],
+            Self::Histogram => &[
+                ("_bucket", SampleRole::Bucket),
+                ("_sum", SampleRole::Sum),
+                ("_count", SampleRole::Count),
+                ("_created", SampleRole::Created),
+            ],
+            Self::GaugeHistogram => {
+                &[("_bucket", SampleRole::Bucket), ("_gsum", SampleRole::Sum), ("_gcount", SampleRole::Count)]
+            }
+            Self::Summary => &[
+                ("", SampleRole::Quantile),
+                ("_sum", SampleRole::Sum),
+                ("_count", SampleRole::Count),
+                ("_created", SampleRole::Created),
+            ],
+            Self::Info => &[("_info", SampleRole::Number)],
+        }
+    }
+
+    /// What a family's name ends in everywhere but in OpenMetrics: `foo_total` is the OpenMetrics counter `foo`.
+    pub fn openmetrics_suffix(self) -> &'static str {
+        match self {
+            Self::Counter => "_total",
+            Self::Info => "_info",
+            _ => "",
+        }
+    }
+
+    /// Whether its series are histograms.
+    pub fn is_histogram(self) -> bool {
+        matches!(self, Self::Histogram | Self::GaugeHistogram)
+    }
+
     /// Whether a family of this kind may become `other`: one without a type is settled by a counter's or a gauge's.
     pub fn settles_to(self, other: Self) -> bool {
-        self == Self::Untyped && matches!(other, Self::Counter | Self::Gauge)
+        self == Self::Untyped && matches!(other, Self::Counter | Self::Gauge | Self::Info | Self::StateSet)
+    }
+
+    /// Whether a push that says `other` may mean a family of this kind: text has no words for some kinds.
+    pub fn is_called(self, other: Self) -> bool {
+        self == other || (self.in_text() == other.in_text() && (self.in_text() == other || other.in_text() == self))
     }
 }
 
@@ -73,6 +153,8 @@ pub enum SampleRole {
     Sum,
     /// The number of a histogram's or summary's observations.
     Count,
+    /// When a counter, histogram or summary began to count.
+    Created,
 }
 
 impl SampleRole {
@@ -81,12 +163,12 @@ impl SampleRole {
         match self {
             Self::Bucket => Some("le"),
             Self::Quantile => Some("quantile"),
-            Self::Number | Self::Sum | Self::Count => None,
+            Self::Number | Self::Sum | Self::Count | Self::Created => None,
         }
     }
 }
 
-/// A family that has been pushed. Its name never changes; the kind is settled at most once, the help set at most once.
+/// A family that has been pushed. Its name never changes; the kind is settled at most once, help and unit are set at most once.
 #[derive(Debug)]
 pub struct Family {
     /// Dense index: families are numbered in the order they came.
@@ -97,6 +179,7 @@ pub struct Family {
     pub exposed_name: Box<str>,
     kind: AtomicU8,
     help: OnceLock<Box<str>>,
+    unit: OnceLock<Box<str>>,
     series: AtomicUsize,
     has_quoted_labels: AtomicBool,
 }
@@ -110,6 +193,7 @@ impl Family {
             exposed_name: exposed_metric_name(name).into(),
             kind: AtomicU8::new(kind as u8),
             help: OnceLock::new(),
+            unit: OnceLock::new(),
             series: AtomicUsize::new(0),
             has_quoted_labels: AtomicBool::new(false),
         }
@@ -134,6 +218,16 @@ impl Family {
     /// Sets the help unless there is one. Returns whether the family's help is now `help`.
     pub fn set_help(&self, help: &str) -> bool {
         **self.help.get_or_init(|| help.into()) == *help
+    }
+
+    /// The unit, such as `seconds`; `None` until a push brought one.
+    pub fn unit(&self) -> Option<&str> {
+        self.unit.get().map(|unit| &**unit)
+    }
+
+    /// Sets the unit unless there is one.
+    pub fn set_unit(&self, unit: &str) {
+        self.unit.get_or_init(|| unit.into());
     }
 
     /// Whether a push has brought series with label names in quotes, which escaping may make equal to others.
@@ -162,19 +256,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_read_in_any_case() {
-        assert_eq!(MetricKind::from_name("CoUnTeR"), Some(MetricKind::Counter));
-        assert_eq!(MetricKind::from_name("unknown"), Some(MetricKind::Untyped));
-        assert_eq!(MetricKind::from_name("gaugehistogram"), None);
+    fn each_format_has_its_words_for_types() {
+        assert_eq!(MetricKind::from_text("CoUnTeR"), Some(MetricKind::Counter));
+        assert_eq!(MetricKind::from_text("unknown"), Some(MetricKind::Untyped));
+        assert_eq!(MetricKind::from_text("gaugehistogram"), None);
+        assert_eq!(MetricKind::from_openmetrics("gaugehistogram"), Some(MetricKind::GaugeHistogram));
+        assert_eq!(MetricKind::from_openmetrics("unknown"), Some(MetricKind::Untyped));
+        assert_eq!(MetricKind::from_openmetrics("untyped"), None);
+        assert_eq!(MetricKind::from_openmetrics("Counter"), None);
     }
 
     #[test]
     fn only_an_untyped_family_is_settled() {
         for from in MetricKind::ALL {
             for to in MetricKind::ALL {
-                let expected = from == MetricKind::Untyped && matches!(to, MetricKind::Counter | MetricKind::Gauge);
-                assert_eq!(from.settles_to(to), expected, "{from:?} to {to:?}");
+                let is_number = to != MetricKind::Untyped && to.samples()[0].1 == SampleRole::Number;
+                assert_eq!(from.settles_to(to), from == MetricKind::Untyped && is_number, "{from:?} to {to:?}");
             }
+        }
+    }
+
+    #[test]
+    fn kinds_that_text_cannot_tell_apart_are_one() {
+        use MetricKind::{Counter, Gauge, GaugeHistogram, Histogram, Info, StateSet};
+        for (known, pushed, expected) in [
+            (Info, Gauge, true),
+            (Gauge, Info, true),
+            (Gauge, StateSet, true),
+            (GaugeHistogram, Histogram, true),
+            (Info, StateSet, false),
+            (Counter, Gauge, false),
+            (Counter, Counter, true),
+        ] {
+            assert_eq!(known.is_called(pushed), expected, "{known:?} {pushed:?}");
         }
     }
 

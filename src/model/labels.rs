@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
 
 use smallvec::SmallVec;
 
-use super::name::{exposed_label_name, is_legacy_label_name, label_name_length};
+use super::name::{Escaping, VALUES_PREFIX, escaped_label_name, is_legacy_label_name, label_name_length};
 
 /// One label as written: a name and the text between the quotes of its value, escapes included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,17 +117,17 @@ impl LabelFault {
     }
 }
 
-/// The labels of a push's path (the group): ascending by name, values escaped.
+/// The labels of a push's path (the group): ascending by name, spelt as in canonical text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupLabels {
     labels: Vec<(String, String)>,
 }
 
 impl GroupLabels {
-    /// Takes decoded names and values; the names are legacy names. Refuses a name that stands twice.
+    /// Takes decoded names and values; no name is empty. Refuses a name that stands twice.
     pub fn new(labels: impl IntoIterator<Item = (String, String)>) -> Result<Self, LabelFault> {
         let mut labels: Vec<(String, String)> =
-            labels.into_iter().map(|(name, value)| (name, escape_value(&value).into_owned())).collect();
+            labels.into_iter().map(|(name, value)| (spelt_name(name), escape_value(&value).into_owned())).collect();
         labels.sort();
         match labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => Err(LabelFault::Repeated(pair[0].0.clone())),
@@ -140,7 +140,12 @@ impl GroupLabels {
         self.labels.is_empty()
     }
 
-    /// Whether there is a label of this name.
+    /// Whether a name needs quotes.
+    pub fn has_quoted_names(&self) -> bool {
+        self.labels.first().is_some_and(|(name, _)| is_quoted(name))
+    }
+
+    /// Whether there is a label of this name, spelt as in canonical text.
     pub fn contains(&self, name: &str) -> bool {
         self.labels.iter().any(|(group_name, _)| group_name == name)
     }
@@ -148,6 +153,11 @@ impl GroupLabels {
     fn iter(&self) -> impl Iterator<Item = Label<'_>> {
         self.labels.iter().map(|(name, value)| Label { name, value })
     }
+}
+
+/// A decoded name as canonical text spells it.
+fn spelt_name(name: String) -> String {
+    if is_legacy_label_name(&name) { name } else { format!("\"{}\"", escape_value(&name)) }
 }
 
 /// Appends the canonical text of `text`'s labels to `out`. Group labels win over labels of the same name;
@@ -197,7 +207,8 @@ fn refuse_bad_escapes(labels: &[Label<'_>]) -> Result<(), LabelFault> {
     if !labels.first().is_some_and(|label| is_quoted(label.name)) {
         return Ok(());
     }
-    let mut exposed: Vec<_> = labels.iter().map(|label| (exposed_name(label.name), label.name)).collect();
+    let mut exposed: Vec<_> =
+        labels.iter().map(|label| (shown_name(label.name, Escaping::Underscores), label.name)).collect();
     exposed.sort_unstable();
     if let Some((_, name)) = exposed.iter().find(|(shown, name)| is_quoted(name) && shown.starts_with("__")) {
         return Err(LabelFault::Reserved((*name).to_owned()));
@@ -224,10 +235,12 @@ fn is_quoted(name: &str) -> bool {
     name.starts_with('"')
 }
 
-fn exposed_name(name: &str) -> Cow<'_, str> {
+/// A name as canonical text spells it, shown under a scheme; in quotes only if that leaves it a name that needs them.
+fn shown_name(name: &str, escaping: Escaping) -> Cow<'_, str> {
     match name.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')) {
-        Some(inner) => Cow::Owned(exposed_label_name(&unescape(inner)).into_owned()),
-        None => Cow::Borrowed(name),
+        Some(_) if escaping == Escaping::AllowUtf8 => Cow::Borrowed(name),
+        Some(inner) => Cow::Owned(escaped_label_name(&unescape(inner), escaping).into_owned()),
+        None => escaped_label_name(name, escaping),
     }
 }
 
@@ -238,14 +251,35 @@ pub fn are_one_when_escaped(one: &str, other: &str) -> bool {
 
 fn underscored(canonical: &str) -> String {
     let mut shown = String::with_capacity(canonical.len());
-    write_underscored(&mut shown, canonical);
+    write_escaped(&mut shown, canonical, Escaping::Underscores);
     shown
 }
 
-/// Appends canonical label text for readers that know legacy names only: other names are underscored, and the labels
-/// put in the order of the names shown.
-pub fn write_underscored(out: &mut String, canonical: &str) {
-    let mut labels: Vec<_> = Labels::new(canonical).map(|label| (exposed_name(label.name), label.value)).collect();
+/// Whether [`write_escaped`] may write something else than canonical label text as it is. Text without quoted names, in
+/// most cases, is not walked.
+pub fn needs_escaping(canonical: &str, escaping: Escaping) -> bool {
+    let has_name = |part: &str, is_meant: fn(&str) -> bool| {
+        canonical.contains(part) && Labels::new(canonical).any(|label| is_meant(label.name))
+    };
+    match escaping {
+        Escaping::AllowUtf8 => false,
+        Escaping::Underscores => has_quoted_names(canonical),
+        Escaping::Dots => has_quoted_names(canonical) || has_name("_", |name| name.contains('_')),
+        Escaping::Values => {
+            has_quoted_names(canonical) || has_name(VALUES_PREFIX, |name| name.starts_with(VALUES_PREFIX))
+        }
+    }
+}
+
+/// Appends canonical label text as it is shown under a scheme: the names escaped, and the labels put in the order of
+/// the names shown.
+pub fn write_escaped(out: &mut String, canonical: &str, escaping: Escaping) {
+    if escaping == Escaping::AllowUtf8 {
+        out.push_str(canonical);
+        return;
+    }
+    let mut labels: SmallVec<[_; 16]> =
+        Labels::new(canonical).map(|label| (shown_name(label.name, escaping), label.value)).collect();
     labels.sort_unstable();
     for (index, (name, value)) in labels.iter().enumerate() {
         if index > 0 {
@@ -353,6 +387,9 @@ mod tests {
             (r#"job="body",x="1""#, &[("job", "path")], r#"job="path",x="1""#),
             (r#"x="1""#, &[("job", "a\"b"), ("zone", "z")], r#"job="a\"b",x="1",zone="z""#),
             (r#"job="body""#, &[("job", "")], ""),
+            (r#"x="1""#, &[("a.b", "2"), ("c", "3")], r#""a.b"="2",c="3",x="1""#),
+            (r#""a.b"="body",x="1""#, &[("a.b", "path")], r#""a.b"="path",x="1""#),
+            ("", &[("a\"\\\n", "1")], r#""a\"\\\n"="1""#),
         ];
         for (text, group, expected) in cases {
             assert_eq!(canonical(text, group).as_deref(), Ok(*expected), "{text}");
@@ -366,6 +403,10 @@ mod tests {
         assert!(matches!(canonical(r#""a-b"="1",a_b="2""#, &[]), Err(LabelFault::Collision(..))));
         assert_eq!(canonical(r#""--a"="1""#, &[]), Err(LabelFault::Reserved(r#""--a""#.into())));
         assert!(matches!(canonical("", &[("a", "1"), ("a", "2")]), Err(LabelFault::Repeated(_))));
+        assert!(matches!(canonical("", &[("a.b", "1"), ("a.b", "2")]), Err(LabelFault::Repeated(_))));
+        assert!(matches!(canonical(r#"a_b="1""#, &[("a.b", "2")]), Err(LabelFault::Collision(..))));
+        assert!(matches!(canonical(r#""a.b"="1""#, &[("a_b", "2")]), Err(LabelFault::Collision(..))));
+        assert_eq!(canonical("", &[("--a", "1")]), Err(LabelFault::Reserved(r#""--a""#.into())));
         let mut out = String::new();
         let no_group = GroupLabels::default();
         let refused = write_canonical(&mut out, r#"a="1",b="2""#, &no_group, None, 1);
@@ -381,10 +422,38 @@ mod tests {
     }
 
     #[test]
-    fn quoted_names_are_underscored_for_legacy_readers() {
-        let mut out = String::new();
-        write_underscored(&mut out, r#""my.label"="x",a="1",z="2""#);
-        assert_eq!(out, r#"a="1",my_label="x",z="2""#);
+    fn labels_are_shown_under_every_scheme() {
+        let shown = |canonical: &str, escaping| {
+            let mut out = String::new();
+            write_escaped(&mut out, canonical, escaping);
+            assert_eq!(out != canonical, needs_escaping(canonical, escaping), "{canonical} under {escaping:?}");
+            out
+        };
+        // Canonical text, then underscores, dots, values.
+        let cases = [
+            ("", "", "", ""),
+            (r#"a="_",b="U__""#, r#"a="_",b="U__""#, r#"a="_",b="U__""#, r#"a="_",b="U__""#),
+            (r#"a_b="1",ab="2""#, r#"a_b="1",ab="2""#, r#"a__b="1",ab="2""#, r#"a_b="1",ab="2""#),
+            (
+                r#""my.label"="x",a="1",z="2""#,
+                r#"a="1",my_label="x",z="2""#,
+                r#"a="1",my_dot_label="x",z="2""#,
+                r#"U__my_2e_label="x",a="1",z="2""#,
+            ),
+            (r#""\\\"\n"="\"""#, r#"___="\"""#, r#"______="\"""#, r#"U___5c__22__a_="\"""#),
+            (
+                r#"T="1",U__a_2e_b="2""#,
+                r#"T="1",U__a_2e_b="2""#,
+                r#"T="1",U____a__2e__b="2""#,
+                r#"T="1",U__U____a__2e__b="2""#,
+            ),
+        ];
+        for (canonical, underscores, dots, values) in cases {
+            assert_eq!(shown(canonical, Escaping::AllowUtf8), canonical);
+            assert_eq!(shown(canonical, Escaping::Underscores), underscores);
+            assert_eq!(shown(canonical, Escaping::Dots), dots);
+            assert_eq!(shown(canonical, Escaping::Values), values);
+        }
     }
 
     #[test]
@@ -394,6 +463,16 @@ mod tests {
         assert!(are_one_when_escaped(quoted, legacy) && are_one_when_escaped(legacy, quoted));
         assert!(!are_one_when_escaped(legacy, r#"a="2",a_b="2""#));
         assert_eq!(hasher.hash_labels(quoted), hasher.hash_labels(legacy));
+    }
+
+    #[test]
+    fn groups_tell_of_quoted_names() {
+        let group =
+            |name: &str| GroupLabels::new([("job".to_owned(), "x".to_owned()), (name.to_owned(), "y".to_owned())]);
+        assert!(group("a.b").expect("two labels").has_quoted_names());
+        assert!(group("é").expect("two labels").has_quoted_names());
+        assert!(!group("a_b").expect("two labels").has_quoted_names());
+        assert!(!GroupLabels::default().has_quoted_names());
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! What a series holds. Plain data: the rules that change it are in `aggregate`, the formats in `exposition`.
 
+use super::timestamp::Timestamp;
+
 /// Milliseconds on the monotonic clock, counted from the start of the process.
 pub type Millis = u64;
 
@@ -8,12 +10,41 @@ pub type Millis = u64;
 pub enum Value {
     /// A counter, an untyped series, or a gauge that needs no memory of the past.
     Number(f64),
+    /// A counter that came with more than its value.
+    Counter(Box<Counter>),
     /// A gauge under `min`, `max` or `mean`.
     Window(Box<GaugeWindow>),
-    /// A classic histogram.
+    /// A histogram: classic, native, or both.
     Histogram(Box<Histogram>),
     /// A summary.
     Summary(Box<Summary>),
+}
+
+/// A counter with what only OpenMetrics and protobuf tell of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counter {
+    /// The sum.
+    pub value: f64,
+    /// When counting began.
+    pub created: Option<Timestamp>,
+    /// The newest.
+    pub exemplar: Option<Exemplar>,
+}
+
+/// One observation behind a counter or a bucket, such as a trace ("Exemplars" in the OpenMetrics specification).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar {
+    /// Canonical label text.
+    pub labels: Box<str>,
+    /// What was observed.
+    pub value: f64,
+    /// When.
+    pub timestamp: Option<Timestamp>,
+}
+
+impl Exemplar {
+    /// Characters that the names and values of an exemplar's labels may have together (OpenMetrics 1.0, "Exemplars").
+    pub const MOST_CHARACTERS: usize = 128;
 }
 
 /// One cumulative bucket of a classic histogram.
@@ -25,16 +56,93 @@ pub struct Bucket {
     pub count: f64,
 }
 
-/// A classic histogram. Pushed data may disagree with itself, so count and `+Inf` bucket are kept apart; what was not
-/// pushed is absent.
+/// A histogram. Pushed data may disagree with itself, so count and `+Inf` bucket are kept apart; what was not
+/// pushed is absent. Sum and count are those of all observations, classic and native.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
-    /// By ascending bound, each bound once.
+    /// Classic buckets by ascending bound, each bound once.
     pub buckets: Vec<Bucket>,
     /// Sum of the observations.
     pub sum: Option<f64>,
     /// Number of the observations.
     pub count: Option<f64>,
+    /// When counting began.
+    pub created: Option<Timestamp>,
+    /// The newest exemplar of each classic bucket that has one, by ascending bound.
+    pub exemplars: Vec<BucketExemplar>,
+    /// The native buckets.
+    pub native: Option<Box<NativeHistogram>>,
+}
+
+impl Histogram {
+    /// Memory held besides the histogram itself.
+    pub fn bytes(&self) -> usize {
+        let native = self.native.as_deref();
+        let native_exemplars = native.map(|native| &native.exemplars[..]).unwrap_or_default();
+        let exemplars = self.exemplars.iter().map(|bucket| &bucket.exemplar).chain(native_exemplars);
+        size_of_val(&self.buckets[..])
+            + size_of_val(&self.exemplars[..])
+            + size_of_val(native_exemplars)
+            + exemplars.map(|exemplar| exemplar.labels.len()).sum::<usize>()
+            + native.map_or(0, |native| {
+                size_of_val(native) + size_of_val(&native.negative[..]) + size_of_val(&native.positive[..])
+            })
+    }
+}
+
+/// The exemplar of a classic bucket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BucketExemplar {
+    /// The bucket's bound.
+    pub bound: f64,
+    /// An observation that the bucket counts.
+    pub exemplar: Exemplar,
+}
+
+/// A native histogram: buckets whose bounds grow exponentially. Bucket `i` of schema `n` counts observations above
+/// `base^(i-1)` and up to `base^i`, where `base` is `2^(2^-n)`; negative buckets mirror that ("Native Histograms" in the
+/// Prometheus documentation).
+///
+/// Counts are floats: whole ones are exact below 2^53.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NativeHistogram {
+    /// Resolution, from [`NativeHistogram::COARSEST`] to [`NativeHistogram::FINEST`].
+    pub schema: i32,
+    /// Observations of at most this size, of either sign, are in the zero bucket. Not negative, finite.
+    pub zero_threshold: f64,
+    /// Observations in the zero bucket.
+    pub zero_count: f64,
+    /// Buckets below zero by ascending index; none is empty.
+    pub negative: Vec<NativeBucket>,
+    /// Buckets above zero, alike.
+    pub positive: Vec<NativeBucket>,
+    /// Observations that came with native buckets.
+    pub count: f64,
+    /// Their sum.
+    pub sum: f64,
+    /// Exemplars, oldest first.
+    pub exemplars: Vec<Exemplar>,
+}
+
+impl NativeHistogram {
+    /// The least schema: a bucket spans 16 powers of two.
+    pub const COARSEST: i32 = -4;
+    /// The greatest schema: 256 buckets for each power of two.
+    pub const FINEST: i32 = 8;
+}
+
+/// One bucket of a native histogram.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NativeBucket {
+    /// Which one; within [`NativeBucket::INDICES`].
+    pub index: i32,
+    /// Observations in this bucket alone; above zero.
+    pub count: f64,
+}
+
+impl NativeBucket {
+    /// 31 bits, far beyond the range of a float, so that the gap between two indices has 32.
+    pub const INDICES: std::ops::Range<i64> = -(1 << 30)..1 << 30;
 }
 
 /// A summary without its quantiles, which cannot be merged.
@@ -44,6 +152,8 @@ pub struct Summary {
     pub sum: Option<f64>,
     /// Number of the observations.
     pub count: Option<f64>,
+    /// When counting began.
+    pub created: Option<Timestamp>,
 }
 
 /// What was pushed to a gauge within one slice of the window.

@@ -36,6 +36,22 @@ impl SeenSeries {
         self.stamp += 1;
     }
 
+    /// The index under which the series was entered before.
+    pub fn find(&self, hash: u64, is_same: impl Fn(u32) -> bool) -> Option<u32> {
+        let mask = self.entries.len().checked_sub(1)?;
+        let mut at = hash as usize & mask;
+        loop {
+            let entry = &self.entries[at];
+            if entry.stamp != self.stamp {
+                return None;
+            }
+            if entry.hash == hash && is_same(entry.index) {
+                return Some(entry.index);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
     /// The index under which the series was entered before. If it was not, it is entered now under `index`.
     /// `is_same` compares the series entered under an index with the one at hand. At most as many series can be entered
     /// as room was made for.
@@ -72,8 +88,9 @@ mod tests {
                 let mut twin: HashMap<u64, u32> = HashMap::new();
                 for (index, name) in series.iter().enumerate() {
                     // Few hashes, so that different series meet in one.
+                    let before = seen.find(name % 5, |at| series[at as usize] == *name);
                     let found = seen.find_or_insert(name % 5, index as u32, |at| series[at as usize] == *name);
-                    prop_assert_eq!(found, twin.get(name).copied());
+                    prop_assert_eq!((before, found), (found, twin.get(name).copied()));
                     twin.entry(*name).or_insert(index as u32);
                 }
             }

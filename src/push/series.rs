@@ -6,69 +6,140 @@ use super::families::{FamilyPlan, ResolvedName};
 use super::seen::SeenSeries;
 use super::{PushError, fault};
 use crate::aggregate::MOST_BUCKETS;
-use crate::exposition::error::{DecodeError, Limits};
+use crate::exposition::decoded::{Decoded, Places, Sample, SampleExtra, SeriesText, WholeHistogram, WholeSummary};
+use crate::exposition::error::{DecodeError, Limits, Place};
 use crate::exposition::number::{float_text, parse_float};
-use crate::exposition::text_decode::{Decoded, Sample};
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::labels::{GroupLabels, are_one_when_escaped, has_quoted_names, write_canonical};
-use crate::model::value::{Bucket, Histogram, Summary};
-use crate::shard::batch::{Batch, HistogramUpdate, NumberUpdate, Router, SeriesRef, SummaryUpdate};
+use crate::model::timestamp::Timestamp;
+use crate::model::value::{Bucket, BucketExemplar, Histogram, Summary};
+use crate::shard::batch::{Batch, CounterExtra, HistogramUpdate, NumberUpdate, Router, SeriesRef, SummaryUpdate};
 
 /// What is the same for all samples of a push.
 pub(super) struct Context<'a> {
-    pub body: &'a str,
+    pub text: &'a str,
     pub group: &'a GroupLabels,
     pub limits: &'a Limits,
     pub router: &'a Router,
+    pub places: Places,
+}
+
+impl Context<'_> {
+    fn place(&self, series: &SeriesText) -> Place {
+        self.places.at(series.place)
+    }
+
+    /// Whether the series' labels can be taken as they stand.
+    #[inline]
+    fn are_final(&self, series: &SeriesText) -> bool {
+        series.canonical_hash.is_some() && self.group.is_empty()
+    }
 }
 
 /// Splits the samples into one batch a shard. Also returns how many samples were discarded.
 pub(super) fn assemble(
     context: &Context<'_>,
-    decoded: &Decoded,
+    decoded: &mut Decoded,
     plan: &mut FamilyPlan,
     seen: &mut SeenSeries,
 ) -> Result<(Vec<Batch>, u64), PushError> {
-    let FamilyPlan { names, families } = plan;
-    let mut discarded = 0;
-    seen.start(decoded.samples.len());
-    let mut builder = Builder::new(context, decoded.samples.len(), seen);
-    for sample in &decoded.samples {
-        let name = names[sample.name as usize];
+    seen.start(decoded.parts());
+    let mut assembly = Assembly { builder: Builder::new(context, decoded.samples.len(), seen), plan, discarded: 0 };
+    assembly.samples(&decoded.samples, &mut decoded.extras)?;
+    for WholeHistogram { series, histogram } in decoded.histograms.drain(..) {
+        assembly.add(&series, SampleRole::Count, |builder, name| builder.whole_histogram(&series, name, histogram))?;
+    }
+    for WholeSummary { series, summary } in decoded.summaries.drain(..) {
+        let name = assembly.plan.names[series.name as usize];
         if name.is_discarded {
-            builder.check_discarded(sample, name, families[name.family as usize].wanted.name())?;
-            discarded += 1;
-            continue;
-        }
-        let added = match (name.role, name.kind) {
-            (SampleRole::Number, _) => builder.number(sample, name),
-            (_, MetricKind::Histogram) => builder.histogram_part(sample, name),
-            _ => builder.summary_part(sample, name),
-        };
-        let family = &mut families[name.family as usize];
-        match added {
-            Ok(is_new_series) => {
-                family.series += usize::from(is_new_series);
-                family.has_quoted_labels |= sample.canonical_hash.is_none() && has_quoted_names(&builder.labels);
-            }
-            Err(Refused::Fault(error)) => return Err(error),
-            Err(Refused::Repeated(labels)) => {
-                let suffix = name.kind.samples().iter().find(|(_, role)| *role == name.role).map_or("", |(it, _)| it);
-                let error = repeated(sample.line, &format!("{}{suffix}", family.wanted.name()), &labels);
-                return Err(PushError::DuplicateSeries(error));
-            }
+            assembly.discard(&series, name, summary.count.unwrap_or(0.0))?;
+        } else {
+            assembly.add(&series, SampleRole::Count, |builder, name| builder.whole_summary(&series, name, summary))?;
         }
     }
+    let Assembly { builder, plan, discarded } = assembly;
     let mut batches = builder.finish();
-    for (batch, first_lines) in &mut batches {
-        finish_histograms(batch, first_lines, |series| families[series.family as usize].wanted.name())?;
+    for (batch, first_places) in &mut batches {
+        let name = |series: SeriesRef| plan.families[series.family as usize].wanted.name();
+        finish_histograms(batch, first_places, context.places, name)?;
     }
     Ok((batches.into_iter().map(|(batch, _)| batch).collect(), discarded))
 }
 
-fn repeated(line: u32, name: &str, labels: &str) -> DecodeError {
+/// The batches, and what becomes of the families meanwhile.
+struct Assembly<'a, 'p> {
+    builder: Builder<'a>,
+    plan: &'p mut FamilyPlan,
+    discarded: u64,
+}
+
+impl Assembly<'_, '_> {
+    fn samples(&mut self, samples: &[Sample], extras: &mut Vec<SampleExtra>) -> Result<(), PushError> {
+        let mut extras = extras.drain(..).peekable();
+        for (index, sample) in samples.iter().enumerate() {
+            let name = self.plan.names[sample.series.name as usize];
+            if name.is_discarded {
+                self.discard(&sample.series, name, sample.value)?;
+                continue;
+            }
+            self.add(&sample.series, name.role, |builder, name| match (name.role, name.kind) {
+                (SampleRole::Number, _) => builder.number(sample, name),
+                (SampleRole::Created, MetricKind::Counter) => builder.counter_created(sample, name),
+                (_, kind) if kind.is_histogram() => builder.histogram_part(sample, name),
+                _ => builder.summary_part(sample, name),
+            })?;
+            if let Some(extra) = extras.next_if(|extra| extra.sample == index as u32) {
+                self.builder.extra(name, extra);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a part of a series; `added` tells whether the series is new in the push.
+    #[inline]
+    fn add(
+        &mut self,
+        series: &SeriesText,
+        role: SampleRole,
+        added: impl FnOnce(&mut Builder<'_>, ResolvedName) -> Result<bool, Refused>,
+    ) -> Result<(), PushError> {
+        let name = self.plan.names[series.name as usize];
+        let added = added(&mut self.builder, name);
+        let family = &mut self.plan.families[name.family as usize];
+        match added {
+            Ok(is_new_series) => {
+                family.series += usize::from(is_new_series);
+                family.has_quoted_labels |=
+                    !self.builder.context.are_final(series) && has_quoted_names(&self.builder.labels);
+                Ok(())
+            }
+            Err(Refused::Fault(error)) => Err(error),
+            Err(Refused::Repeated(labels)) => {
+                let place = self.builder.context.place(series);
+                let name = format!("{}{}", family.wanted.name(), suffix(name.kind, role));
+                Err(PushError::DuplicateSeries(repeated(place, &name, &labels)))
+            }
+        }
+    }
+
+    /// Checks a part of a series that is not kept as if it were.
+    fn discard(&mut self, series: &SeriesText, name: ResolvedName, value: f64) -> Result<(), PushError> {
+        let family = self.plan.families[name.family as usize].wanted.name();
+        self.builder.check_discarded(series, name, value, family)?;
+        self.discarded += 1;
+        Ok(())
+    }
+}
+
+/// What the sample's name has behind that of its family.
+fn suffix(kind: MetricKind, role: SampleRole) -> &'static str {
+    let samples = kind.samples().iter().chain(kind.openmetrics_samples());
+    samples.filter(|(_, of)| *of == role).map(|(suffix, _)| *suffix).next().unwrap_or_default()
+}
+
+fn repeated(place: Place, name: &str, labels: &str) -> DecodeError {
     let series = if labels.is_empty() { name.to_owned() } else { format!("{name}{{{labels}}}") };
-    fault(line, "each series once in a push", format!("{series} again"))
+    fault(place, "each series once in a push", format!("{series} again"))
 }
 
 /// Why a sample was not added.
@@ -90,13 +161,25 @@ struct Builder<'a> {
     /// Scratch for label text that is not written canonically.
     labels: String,
     batches: Vec<Batch>,
-    /// For each batch, the line each of its histograms began on.
-    first_lines: Vec<Vec<u32>>,
+    /// For each batch, the place each of its histograms began on.
+    first_places: Vec<Vec<u32>>,
+    /// Where the last sample went.
+    last: Option<LastPart>,
     /// Label texts of all batches, in bytes.
     key_bytes: usize,
-    /// The parts of summaries that are not kept, by series hash: only that none comes twice is of interest. Two series with
+    /// The parts of series that are not kept as such, by series hash: only that none comes twice is of interest. Two series with
     /// one 64-bit hash are as good as impossible, and refused at the worst.
     parts: HashSet<(u64, u64), ahash::RandomState>,
+}
+
+/// A number, or a bucket of a histogram, in the batch of a shard.
+#[derive(Clone, Copy, Debug)]
+struct LastPart {
+    shard: usize,
+    /// Index into the batch's numbers or histograms.
+    index: usize,
+    /// The bucket's.
+    bound: Option<f64>,
 }
 
 impl<'a> Builder<'a> {
@@ -106,7 +189,7 @@ impl<'a> Builder<'a> {
             let mut batch = Batch::default();
             // A little over its fair share, so that most batches grow once.
             batch.numbers.reserve(samples / shards + samples / shards / 8);
-            batch.keys.reserve(context.body.len() / shards);
+            batch.keys.reserve(context.text.len() / shards);
             batch
         };
         let batches = (0..shards).map(|_| batch()).collect();
@@ -115,86 +198,170 @@ impl<'a> Builder<'a> {
             seen,
             labels: String::new(),
             batches,
-            first_lines: vec![Vec::new(); shards],
+            first_places: vec![Vec::new(); shards],
+            last: None,
             key_bytes: 0,
             parts: HashSet::default(),
         }
     }
 
     fn finish(self) -> Vec<(Batch, Vec<u32>)> {
-        self.batches.into_iter().zip(self.first_lines).collect()
+        self.batches.into_iter().zip(self.first_places).collect()
     }
 
     /// A sample that is a series by itself. Always a new one.
     #[inline]
     fn number(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
-        if name.kind == MetricKind::Counter && !is_at_least_zero(sample.value) {
-            let error = fault(sample.line, "a counter increment of at least 0", float_text(sample.value));
-            return Err(PushError::InvalidSample(error).into());
-        }
         let context = self.context;
-        let (labels, labels_hash) = match sample.canonical_hash {
-            Some(hash) if context.group.is_empty() => (sample.labels.of(context.body), hash),
-            _ => {
-                self.write_labels(sample, name, None)?;
-                (self.labels.as_str(), context.router.hasher().hash_labels(&self.labels))
-            }
-        };
-        let hash = context.router.series_hash(name.family_hash, labels_hash);
-        let batch = &mut self.batches[context.router.shard(hash)];
+        self.check_number(sample, name.kind)?;
+        let (hash, labels) = self.labels_and_hash(&sample.series, name)?;
+        let labels = labels.unwrap_or(&self.labels);
+        let shard = context.router.shard(hash);
+        let batch = &mut self.batches[shard];
         let next = batch.numbers.len() as u32;
-        let is_same = |at: u32| is_series(batch, batch.numbers[at as usize].series, name, labels);
+        let is_same = |at: u32| {
+            batch.numbers.get(at as usize).is_some_and(|update| is_series(batch, update.series, name, labels))
+        };
         if self.seen.find_or_insert(hash, next, is_same).is_some() {
             return Err(Refused::Repeated(labels.to_owned()));
         }
-        limit_key(context.limits, &mut self.key_bytes, sample, labels)?;
+        limit_key(context, &mut self.key_bytes, &sample.series, labels)?;
         let series = batch.push_key(hash, name.family, labels);
         batch.numbers.push(NumberUpdate { series, value: sample.value });
+        self.last = Some(LastPart { shard, index: next as usize, bound: None });
         Ok(true)
+    }
+
+    /// Checks a number that not every value will do for.
+    #[inline]
+    fn check_number(&self, sample: &Sample, kind: MetricKind) -> Result<(), PushError> {
+        let expected = match kind {
+            MetricKind::Counter if !is_at_least_zero(sample.value) => "a counter increment of at least 0",
+            MetricKind::Info if sample.value != 1.0 => "the value 1 of an info",
+            MetricKind::StateSet if sample.value != 0.0 && sample.value != 1.0 => "the value 0 or 1 of a state",
+            _ => return Ok(()),
+        };
+        let place = self.context.place(&sample.series);
+        Err(PushError::InvalidSample(fault(place, expected, float_text(sample.value))))
+    }
+
+    /// The hash of a number's series. Its labels are returned if they can be taken as they stand, else they are in the scratch.
+    #[inline]
+    fn labels_and_hash(
+        &mut self,
+        series: &SeriesText,
+        name: ResolvedName,
+    ) -> Result<(u64, Option<&'a str>), PushError> {
+        let context = self.context;
+        match series.canonical_hash {
+            Some(hash) if context.group.is_empty() => {
+                Ok((context.router.series_hash(name.family_hash, hash), Some(series.labels.of(context.text))))
+            }
+            _ => {
+                self.write_labels(series, None)?;
+                Ok((self.hash(name), None))
+            }
+        }
+    }
+
+    /// The created timestamp of a counter, whose total came before. Never a new series.
+    fn counter_created(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
+        let place = self.context.place(&sample.series);
+        let created = moment(sample, place)?;
+        let (hash, labels) = self.labels_and_hash(&sample.series, name)?;
+        let labels = labels.unwrap_or(&self.labels);
+        let batch = &mut self.batches[self.context.router.shard(hash)];
+        let is_same = |at: u32| {
+            batch.numbers.get(at as usize).is_some_and(|update| is_series(batch, update.series, name, labels))
+        };
+        let Some(number) = self.seen.find(hash, is_same) else {
+            let got = format!("_created of {{{labels}}} alone");
+            return Err(PushError::InvalidSample(fault(place, "_created behind its _total", got)).into());
+        };
+        if !self.parts.insert((hash, part_of(name.role, None))) {
+            return Err(Refused::Repeated(labels.to_owned()));
+        }
+        batch.counters.push(CounterExtra { number, created: Some(created), exemplar: None });
+        Ok(false)
+    }
+
+    /// What the last sample came with.
+    fn extra(&mut self, name: ResolvedName, SampleExtra { created, exemplar, .. }: SampleExtra) {
+        let Some(LastPart { shard, index, bound }) = self.last else { return };
+        let batch = &mut self.batches[shard];
+        match bound {
+            Some(bound) => {
+                if let (Some(update), Some(exemplar)) = (batch.histograms.get_mut(index), exemplar) {
+                    update.histogram.exemplars.push(BucketExemplar { bound, exemplar });
+                }
+            }
+            None if name.kind == MetricKind::Counter => {
+                batch.counters.push(CounterExtra { number: index as u32, created, exemplar });
+            }
+            None => {}
+        }
     }
 
     /// Returns whether the sample is the first of its series, as [`Self::summary_part`] does.
     fn histogram_part(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
-        let bound = self.position(sample, name)?;
+        let bound = self.position(&sample.series, name, sample.value)?;
+        let (shard, index, is_new) = self.histogram(&sample.series, name)?;
+        self.last = Some(LastPart { shard, index, bound });
+        let histogram = &mut self.batches[shard].histograms[index].histogram;
+        let is_repeated = match (bound, name.role) {
+            (Some(bound), _) => {
+                histogram.buckets.push(Bucket { bound, count: sample.value });
+                false
+            }
+            (None, SampleRole::Created) => {
+                histogram.created.replace(moment(sample, self.context.place(&sample.series))?).is_some()
+            }
+            (None, SampleRole::Sum) => histogram.sum.replace(sample.value).is_some(),
+            (None, _) => histogram.count.replace(sample.value).is_some(),
+        };
+        if is_repeated { Err(Refused::Repeated(self.labels.clone())) } else { Ok(is_new) }
+    }
+
+    fn whole_histogram(
+        &mut self,
+        series: &SeriesText,
+        name: ResolvedName,
+        histogram: Histogram,
+    ) -> Result<bool, Refused> {
+        self.position(series, ResolvedName { role: SampleRole::Count, ..name }, histogram.count.unwrap_or(0.0))?;
+        let (shard, index, is_new) = self.histogram(series, name)?;
+        if !is_new {
+            return Err(Refused::Repeated(self.labels.clone()));
+        }
+        self.batches[shard].histograms[index].histogram = histogram;
+        Ok(true)
+    }
+
+    /// The histogram whose labels are in the scratch: its shard, its index there, and whether it is new.
+    fn histogram(&mut self, series: &SeriesText, name: ResolvedName) -> Result<(usize, usize, bool), PushError> {
         let hash = self.hash(name);
         let shard = self.context.router.shard(hash);
         let batch = &mut self.batches[shard];
         let next = batch.histograms.len() as u32;
-        let is_same = |at: u32| is_series(batch, batch.histograms[at as usize].series, name, &self.labels);
+        let is_same = |at: u32| {
+            batch.histograms.get(at as usize).is_some_and(|update| is_series(batch, update.series, name, &self.labels))
+        };
         let known = self.seen.find_or_insert(hash, next, is_same);
         if known.is_none() {
-            limit_key(self.context.limits, &mut self.key_bytes, sample, &self.labels)?;
+            limit_key(self.context, &mut self.key_bytes, series, &self.labels)?;
+            let place = series.place;
             let series = batch.push_key(hash, name.family, &self.labels);
             batch.histograms.push(HistogramUpdate { series, histogram: Histogram::default() });
-            self.first_lines[shard].push(sample.line);
+            self.first_places[shard].push(place);
         }
-        let histogram = &mut batch.histograms[known.unwrap_or(next) as usize].histogram;
-        match bound {
-            Some(bound) => histogram.buckets.push(Bucket { bound, count: sample.value }),
-            None => {
-                let part = if name.role == SampleRole::Sum { &mut histogram.sum } else { &mut histogram.count };
-                if part.replace(sample.value).is_some() {
-                    return Err(Refused::Repeated(self.labels.clone()));
-                }
-            }
-        }
-        Ok(known.is_none())
+        Ok((shard, known.unwrap_or(next) as usize, known.is_none()))
     }
 
     fn summary_part(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
-        let quantile = self.position(sample, name)?;
-        let hash = self.hash(name);
-        let batch = &mut self.batches[self.context.router.shard(hash)];
-        let next = batch.summaries.len() as u32;
-        let is_same = |at: u32| is_series(batch, batch.summaries[at as usize].series, name, &self.labels);
-        let known = self.seen.find_or_insert(hash, next, is_same);
-        if known.is_none() {
-            limit_key(self.context.limits, &mut self.key_bytes, sample, &self.labels)?;
-            let series = batch.push_key(hash, name.family, &self.labels);
-            batch.summaries.push(SummaryUpdate { series, summary: Summary::default() });
-        }
+        let quantile = self.position(&sample.series, name, sample.value)?;
+        let (shard, index, is_new) = self.summary(&sample.series, name)?;
         if let Some(quantile) = quantile {
-            if !self.parts.insert((hash, part_of(name.role, Some(quantile)))) {
+            if !self.parts.insert((self.hash(name), part_of(name.role, Some(quantile)))) {
                 let separator = if self.labels.is_empty() { "" } else { "," };
                 return Err(Refused::Repeated(format!(
                     "{}{separator}quantile=\"{}\"",
@@ -202,14 +369,45 @@ impl<'a> Builder<'a> {
                     float_text(quantile)
                 )));
             }
-        } else {
-            let summary = &mut batch.summaries[known.unwrap_or(next) as usize].summary;
-            let part = if name.role == SampleRole::Sum { &mut summary.sum } else { &mut summary.count };
-            if part.replace(sample.value).is_some() {
-                return Err(Refused::Repeated(self.labels.clone()));
-            }
+            return Ok(is_new);
         }
-        Ok(known.is_none())
+        let summary = &mut self.batches[shard].summaries[index].summary;
+        let is_repeated = match name.role {
+            SampleRole::Created => {
+                summary.created.replace(moment(sample, self.context.place(&sample.series))?).is_some()
+            }
+            SampleRole::Sum => summary.sum.replace(sample.value).is_some(),
+            _ => summary.count.replace(sample.value).is_some(),
+        };
+        if is_repeated { Err(Refused::Repeated(self.labels.clone())) } else { Ok(is_new) }
+    }
+
+    fn whole_summary(&mut self, series: &SeriesText, name: ResolvedName, summary: Summary) -> Result<bool, Refused> {
+        self.position(series, ResolvedName { role: SampleRole::Count, ..name }, summary.count.unwrap_or(0.0))?;
+        let (shard, index, is_new) = self.summary(series, name)?;
+        if !is_new {
+            return Err(Refused::Repeated(self.labels.clone()));
+        }
+        self.batches[shard].summaries[index].summary = summary;
+        Ok(true)
+    }
+
+    /// The summary whose labels are in the scratch, as [`Self::histogram`].
+    fn summary(&mut self, series: &SeriesText, name: ResolvedName) -> Result<(usize, usize, bool), PushError> {
+        let hash = self.hash(name);
+        let shard = self.context.router.shard(hash);
+        let batch = &mut self.batches[shard];
+        let next = batch.summaries.len() as u32;
+        let is_same = |at: u32| {
+            batch.summaries.get(at as usize).is_some_and(|update| is_series(batch, update.series, name, &self.labels))
+        };
+        let known = self.seen.find_or_insert(hash, next, is_same);
+        if known.is_none() {
+            limit_key(self.context, &mut self.key_bytes, series, &self.labels)?;
+            let series = batch.push_key(hash, name.family, &self.labels);
+            batch.summaries.push(SummaryUpdate { series, summary: Summary::default() });
+        }
+        Ok((shard, known.unwrap_or(next) as usize, known.is_none()))
     }
 
     /// The hash of the series whose labels are in the scratch.
@@ -219,28 +417,36 @@ impl<'a> Builder<'a> {
     }
 
     /// Checks a sample that is not kept as if it were.
-    fn check_discarded(&mut self, sample: &Sample, name: ResolvedName, family: &str) -> Result<(), PushError> {
-        let quantile = self.position(sample, name)?;
+    fn check_discarded(
+        &mut self,
+        series: &SeriesText,
+        name: ResolvedName,
+        value: f64,
+        family: &str,
+    ) -> Result<(), PushError> {
+        let quantile = self.position(series, name, value)?;
         if self.parts.insert((self.hash(name), part_of(name.role, quantile))) {
             return Ok(());
         }
-        Err(PushError::DuplicateSeries(repeated(sample.line, family, &self.labels)))
+        let name = format!("{family}{}", suffix(name.kind, name.role));
+        Err(PushError::DuplicateSeries(repeated(self.context.place(series), &name, &self.labels)))
     }
 
     /// Writes the series' labels to the scratch. Checks the sample, and that `le` or `quantile` stands on buckets and
     /// quantiles and nowhere else; returns its value.
-    fn position(&mut self, sample: &Sample, name: ResolvedName) -> Result<Option<f64>, PushError> {
-        let label = if name.kind == MetricKind::Histogram { "le" } else { "quantile" };
-        let invalid = |expected: String, got: &str| Err(PushError::InvalidSample(fault(sample.line, expected, got)));
+    fn position(&mut self, series: &SeriesText, name: ResolvedName, value: f64) -> Result<Option<f64>, PushError> {
+        let label = if name.kind.is_histogram() { "le" } else { "quantile" };
+        let place = self.context.place(series);
+        let invalid = |expected: String, got: &str| Err(PushError::InvalidSample(fault(place, expected, got)));
         if self.context.group.contains(label) {
             return invalid(format!("a path without the label {label} for a {}", name.kind.name()), label);
         }
         let has_position = name.role.position_label().is_some();
         let is_count = matches!(name.role, SampleRole::Bucket | SampleRole::Count);
-        if is_count && !is_at_least_zero(sample.value) {
-            return invalid("a count of at least 0".to_owned(), &float_text(sample.value));
+        if is_count && !is_at_least_zero(value) {
+            return invalid("a count of at least 0".to_owned(), &float_text(value));
         }
-        match self.write_labels(sample, name, Some(label))? {
+        match self.write_labels(series, Some(label))? {
             None if has_position => invalid(format!("the label {label}"), "none"),
             None => Ok(None),
             Some(text) if !has_position => invalid(format!("no label {label} here"), &format!("{label}=\"{text}\"")),
@@ -252,35 +458,38 @@ impl<'a> Builder<'a> {
     }
 
     /// Writes canonical label text to the scratch; returns the value of the label `left_out`, as written.
-    fn write_labels(
-        &mut self,
-        sample: &Sample,
-        name: ResolvedName,
-        left_out: Option<&str>,
-    ) -> Result<Option<&'a str>, PushError> {
-        debug_assert_eq!(left_out.is_none(), name.role == SampleRole::Number);
+    fn write_labels(&mut self, series: &SeriesText, left_out: Option<&str>) -> Result<Option<&'a str>, PushError> {
         self.labels.clear();
         let context = self.context;
-        let text = sample.labels.of(context.body);
+        let text = series.labels.of(context.text);
         write_canonical(&mut self.labels, text, context.group, left_out, context.limits.labels)
-            .map_err(|refused| PushError::Malformed(fault(sample.line, refused.expected(), refused.got())))
+            .map_err(|refused| PushError::Malformed(fault(context.place(series), refused.expected(), refused.got())))
     }
 }
 
-/// Tells the parts of one summary apart. No quantile has the bits of the other two: they are NaN.
+/// The moment that a `_created` sample names.
+fn moment(sample: &Sample, place: Place) -> Result<Timestamp, PushError> {
+    Timestamp::from_seconds(sample.value)
+        .ok_or_else(|| PushError::InvalidSample(fault(place, "a moment in seconds", float_text(sample.value))))
+}
+
+/// Tells the parts of one series apart. No quantile has the bits of the others: they are NaN.
 fn part_of(role: SampleRole, quantile: Option<f64>) -> u64 {
     match quantile {
         Some(quantile) => (quantile + 0.0).to_bits(),
         None if role == SampleRole::Sum => u64::MAX,
-        None => u64::MAX - 1,
+        None if role == SampleRole::Created => u64::MAX - 1,
+        None => u64::MAX - 2,
     }
 }
 
 /// Counts a new series' label text, unless it or all of them together are too long.
-fn limit_key(limits: &Limits, key_bytes: &mut usize, sample: &Sample, labels: &str) -> Result<(), PushError> {
+#[inline]
+fn limit_key(context: &Context<'_>, key_bytes: &mut usize, series: &SeriesText, labels: &str) -> Result<(), PushError> {
+    let limits = context.limits;
     let refused = |what: &str, limit: usize| {
         let expected = format!("{what} of at most {limit} bytes with the labels of the path");
-        Err(PushError::Malformed(fault(sample.line, expected, "more")))
+        Err(PushError::Malformed(fault(context.place(series), expected, "more")))
     };
     *key_bytes += labels.len();
     if labels.len() > limits.series_length {
@@ -306,11 +515,13 @@ fn is_series(batch: &Batch, series: SeriesRef, name: ResolvedName, labels: &str)
 /// Puts buckets in order, and adds the `+Inf` bucket where only the count was pushed.
 fn finish_histograms<'n>(
     batch: &mut Batch,
-    first_lines: &[u32],
+    first_places: &[u32],
+    places: Places,
     family_name: impl Fn(SeriesRef) -> &'n str,
 ) -> Result<(), PushError> {
     let Batch { keys, histograms, .. } = batch;
-    for (HistogramUpdate { series, histogram }, first_line) in histograms.iter_mut().zip(first_lines) {
+    for (HistogramUpdate { series, histogram }, first_place) in histograms.iter_mut().zip(first_places) {
+        let place = places.at(*first_place);
         let buckets = &mut histogram.buckets;
         if !buckets.is_sorted_by(|one, other| one.bound < other.bound) {
             buckets.sort_by(|one, other| one.bound.total_cmp(&other.bound));
@@ -319,13 +530,14 @@ fn finish_histograms<'n>(
             let key = keys.get(series.key_start as usize..series.key_end as usize).unwrap_or_default();
             let separator = if key.is_empty() { "" } else { "," };
             let labels = format!("{key}{separator}le=\"{}\"", float_text(pair[0].bound));
-            let error = repeated(*first_line, &format!("{}_bucket", family_name(*series)), &labels);
+            let error = repeated(place, &format!("{}_bucket", family_name(*series)), &labels);
             return Err(PushError::DuplicateSeries(error));
         }
         if buckets.len() > MOST_BUCKETS {
             let expected = format!("at most {MOST_BUCKETS} buckets in a histogram");
-            return Err(PushError::InvalidSample(fault(*first_line, expected, buckets.len().to_string())));
+            return Err(PushError::InvalidSample(fault(place, expected, buckets.len().to_string())));
         }
+        histogram.exemplars.sort_by(|one, other| one.bound.total_cmp(&other.bound));
         let has_infinity = buckets.last().is_some_and(|bucket| bucket.bound == f64::INFINITY);
         if let (false, Some(count)) = (has_infinity, histogram.count) {
             buckets.push(Bucket { bound: f64::INFINITY, count });

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::aggregate::GaugePolicy;
-use crate::exposition::text_decode::decode;
+use crate::exposition::decode;
+use crate::exposition::format::PushFormat;
 use crate::model::family::MetricKind;
 use crate::model::value::{Histogram, Summary};
 use crate::registry::Registry;
@@ -23,10 +24,14 @@ impl Fixture {
     }
 
     fn assemble(&self, body: &str, group: &GroupLabels) -> Result<Assembled, PushError> {
-        let mut decoded = Decoded::default();
-        let text = decode(body.as_bytes(), &self.rules.limits, self.router.hasher(), &mut decoded)
+        self.assemble_as(PushFormat::Text, body.as_bytes(), group)
+    }
+
+    fn assemble_as(&self, format: PushFormat, body: &[u8], group: &GroupLabels) -> Result<Assembled, PushError> {
+        let (mut decoded, mut arena) = (Decoded::default(), Vec::new());
+        let text = decode(format, body, &self.rules.limits, self.router.hasher(), &mut arena, &mut decoded)
             .map_err(PushError::Malformed)?;
-        Assembler::default().assemble(text, &decoded, group, &self.rules, &self.registry, &self.router)
+        Assembler::default().assemble(text, &mut decoded, group, &self.rules, &self.registry, &self.router)
     }
 
     /// Assembles and registers.
@@ -105,7 +110,7 @@ fn an_untyped_family_is_settled_by_a_later_type() {
     let fixture = Fixture::new(1);
     fixture.push("x 1\n").expect("valid");
     fixture.push("# TYPE x gauge\n").expect("valid");
-    assert_eq!(fixture.registry.families()[0].kind(), MetricKind::Gauge);
+    assert_eq!(fixture.registry.view().families().next().map(|family| family.kind()), Some(MetricKind::Gauge));
     assert!(matches!(fixture.push("# TYPE x counter\nx 1\n"), Err(PushError::TypeConflict(_))));
 }
 

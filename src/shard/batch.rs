@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::aggregate::NumberRule;
 use crate::model::family::Family;
 use crate::model::labels::LabelHasher;
-use crate::model::value::{Histogram, Summary};
+use crate::model::timestamp::Timestamp;
+use crate::model::value::{Exemplar, Histogram, Summary};
 
 /// Decides where series live: seeded at start, so that no pusher can aim at one shard or one table slot.
 #[derive(Clone, Debug)]
@@ -54,7 +55,9 @@ pub struct Batch {
     pub keys: String,
     /// Counters, gauges and untyped series.
     pub numbers: Vec<NumberUpdate>,
-    /// Classic histograms.
+    /// What some of the counters came with.
+    pub counters: Vec<CounterExtra>,
+    /// Classic and native histograms.
     pub histograms: Vec<HistogramUpdate>,
     /// Summaries.
     pub summaries: Vec<SummaryUpdate>,
@@ -91,12 +94,23 @@ pub struct NumberUpdate {
     pub value: f64,
 }
 
+/// What a counter came with beyond its value.
+#[derive(Clone, Debug)]
+pub struct CounterExtra {
+    /// Index into [`Batch::numbers`].
+    pub number: u32,
+    /// When counting began.
+    pub created: Option<Timestamp>,
+    /// An observation behind it.
+    pub exemplar: Option<Exemplar>,
+}
+
 /// A histogram to merge.
 #[derive(Clone, Debug)]
 pub struct HistogramUpdate {
     /// Which series.
     pub series: SeriesRef,
-    /// Buckets by ascending bound, each once.
+    /// Classic buckets by ascending bound, each once.
     pub histogram: Histogram,
 }
 
@@ -122,12 +136,15 @@ impl Batch {
 
     /// Memory held, for admission; allocations rounded down to their contents.
     pub fn bytes(&self) -> usize {
-        let buckets: usize = self.histograms.iter().map(|update| size_of_val(&update.histogram.buckets[..])).sum();
+        let histograms: usize = self.histograms.iter().map(|update| update.histogram.bytes()).sum();
+        let exemplars = self.counters.iter().filter_map(|extra| extra.exemplar.as_ref());
         self.keys.len()
             + size_of_val(&self.numbers[..])
+            + size_of_val(&self.counters[..])
+            + exemplars.map(|exemplar| exemplar.labels.len()).sum::<usize>()
             + size_of_val(&self.histograms[..])
             + size_of_val(&self.summaries[..])
-            + buckets
+            + histograms
     }
 
     /// The label text of a series of this batch.

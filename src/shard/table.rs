@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::batch::{Batch, BatchFamily, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
-use crate::aggregate::{first_number, merge_histogram, merge_number, merge_summary};
+use super::batch::{Batch, BatchFamily, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
+use crate::aggregate::{first_number, merge_counter_extra, merge_histogram, merge_number, merge_summary};
 use crate::model::labels::are_one_when_escaped;
 use crate::model::value::{Millis, Value};
 use order::FamilyOrder;
@@ -113,6 +113,12 @@ impl Table {
         let summaries = std::mem::take(&mut batch.summaries);
         for updates in batch.numbers.chunks(SIDE_BY_SIDE) {
             self.apply_numbers(&batch, updates, families, now);
+        }
+        for CounterExtra { number, created, exemplar } in std::mem::take(&mut batch.counters) {
+            let Some(series) = batch.numbers.get(number as usize).map(|update| update.series) else { continue };
+            if let Some(slot) = self.find(&batch, series, families[series.family as usize].family.id) {
+                merge_counter_extra(&mut self.series.get_mut(slot).value, created, exemplar);
+            }
         }
         for HistogramUpdate { series, histogram } in histograms {
             let family = &families[series.family as usize];

@@ -1,6 +1,7 @@
 //! Tables of accepted and refused text, and the decoder against a naive twin.
 
 use super::*;
+use crate::exposition::decoded::{MetadataContent, Sample};
 use proptest::prelude::*;
 
 /// A sample as the tests write it: name, labels as written, value.
@@ -11,8 +12,8 @@ fn samples(body: &[u8]) -> Result<Vec<Plain>, String> {
     let text =
         decode(body, &Limits::default(), &LabelHasher::new(), &mut decoded).map_err(|error| error.to_string())?;
     let plain = |sample: &Sample| {
-        let name = decoded.names[sample.name as usize].text.of(text);
-        (name.to_owned(), sample.labels.of(text).to_owned(), sample.value)
+        let name = decoded.names[sample.series.name as usize].text.of(text);
+        (name.to_owned(), sample.series.labels.of(text).to_owned(), sample.value)
     };
     Ok(decoded.samples.iter().map(plain).collect())
 }
@@ -145,8 +146,8 @@ fn reads_help_and_type() {
         .map(|metadata| {
             let name = metadata.name.text.of(text);
             match metadata.content {
-                MetadataContent::Help(help) => format!("{}: {name} {:?}", metadata.name.line, help.of(text)),
-                MetadataContent::Type(kind) => format!("{}: {name} {kind:?}", metadata.name.line),
+                MetadataContent::Help(help) => format!("{}: {name} {:?}", metadata.name.place, help.of(text)),
+                MetadataContent::Type(kind) => format!("{}: {name} {kind:?}", metadata.name.place),
             }
         })
         .collect();
@@ -193,7 +194,7 @@ x{a_name_of_sixteen_bytes="1"} 1"#,
     for (body, expected) in cases {
         let mut decoded = Decoded::default();
         decode(body.as_bytes(), &Limits::default(), &LabelHasher::new(), &mut decoded).expect("valid");
-        assert_eq!(decoded.samples.iter().all(|sample| sample.canonical_hash.is_some()), expected, "{body}");
+        assert_eq!(decoded.samples.iter().all(|sample| sample.series.canonical_hash.is_some()), expected, "{body}");
     }
 }
 

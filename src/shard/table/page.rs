@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::Table;
 use crate::aggregate::{GaugeRule, NumberRule};
-use crate::exposition::text_encode::write_series;
-use crate::model::family::{Family, MetricKind};
+use crate::exposition::format::Format;
+use crate::exposition::shown::ShownFamily;
+use crate::exposition::write_series;
+use crate::model::family::MetricKind;
 use crate::model::value::{Millis, Value};
 
 /// Where in the exposition to go on.
@@ -22,7 +24,9 @@ pub struct Cursor {
 #[derive(Clone, Debug)]
 pub struct PageRequest {
     /// All families of the scrape, in the order of the page.
-    pub families: Arc<[Arc<Family>]>,
+    pub families: Arc<[ShownFamily]>,
+    /// What they are written in.
+    pub format: Format,
     /// Where the page begins.
     pub cursor: Cursor,
     /// The page ends with the series that reaches this.
@@ -31,10 +35,20 @@ pub struct PageRequest {
     pub gauges: GaugeRule,
 }
 
+impl PageRequest {
+    /// Asks for the beginning of a page.
+    pub fn first(families: Arc<[ShownFamily]>, format: Format, gauges: GaugeRule) -> Self {
+        Self { families, format, cursor: Cursor::default(), bytes: Self::BYTES, gauges }
+    }
+
+    /// What a shard encodes at once.
+    const BYTES: usize = 64 * 1024;
+}
+
 /// Encoded series in the order of the page. May be empty though more follow.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// The series' lines, one series after the other; no family header.
+    /// The series as the format writes them, one after the other; no family header.
     pub text: Vec<u8>,
     /// Their canonical label texts, one after the other: the order between shards.
     pub keys: String,
@@ -69,7 +83,7 @@ impl Table {
         let mut cursor = request.cursor.clone();
         let mut may_settle = SETTLED_PER_PAGE;
         while let Some(family) = request.families.get(cursor.family) {
-            if let Some(order) = self.orders.get_mut(family.id as usize) {
+            if let Some(order) = self.orders.get_mut(family.family.id as usize) {
                 may_settle -= order.settle(may_settle, |slot| Arc::clone(&self.series.get(slot).key));
                 if !order.is_settled() || page.text.len() >= request.bytes {
                     page.next = Some(cursor);
@@ -89,15 +103,15 @@ impl Table {
     fn fill(
         &self,
         page: &mut Page,
-        family: &Family,
+        family: &ShownFamily,
         cursor: &Cursor,
         request: &PageRequest,
         now: Millis,
     ) -> Option<Arc<str>> {
         // What was added up before the family was known to be a gauge with a window is no value within it.
         let hides_numbers =
-            family.kind() == MetricKind::Gauge && matches!(request.gauges.number_rule(), NumberRule::Window(_));
-        let mut ordered = self.orders[family.id as usize].after(cursor.after.as_deref());
+            family.kind == MetricKind::Gauge && matches!(request.gauges.number_rule(), NumberRule::Window(_));
+        let mut ordered = self.orders[family.family.id as usize].after(cursor.after.as_deref());
         let mut ahead = Vec::with_capacity(LOOK_AHEAD);
         loop {
             ahead.extend(ordered.by_ref().take(LOOK_AHEAD).map(|(key, slot)| (key, &self.series.get(slot).value)));
@@ -113,7 +127,7 @@ impl Table {
                     continue;
                 }
                 let before = page.text.len();
-                write_series(&mut page.text, &family.exposed_name, key, value, request.gauges, now);
+                write_series(&mut page.text, request.format, family, key, value, request.gauges, now);
                 if page.text.len() > before {
                     page.keys.push_str(key);
                     page.series.push(PageSeries {

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::aggregate::{GaugePolicy, GaugeRule, NumberRule};
+use crate::exposition::format::Format;
+use crate::exposition::shown::ShownFamily;
 use crate::model::family::{Family, MetricKind};
+use crate::model::name::Escaping;
 use crate::shard::batch::{NumberUpdate, Router};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -26,8 +29,9 @@ fn batch(router: &Router, families: &[BatchFamily], numbers: &[(u32, String, f64
 
 /// All pages of `bytes` each, as one text without headers.
 fn exposition(table: &mut Table, families: &[BatchFamily], bytes: usize) -> String {
-    let families: Arc<[Arc<Family>]> = families.iter().map(|family| Arc::clone(&family.family)).collect();
-    let mut request = PageRequest { families, cursor: Cursor::default(), bytes, gauges: GAUGES };
+    let shown = |of: &BatchFamily| ShownFamily::new(&of.family, of.family.kind(), Escaping::default());
+    let families = families.iter().map(shown).collect();
+    let mut request = PageRequest { bytes, ..PageRequest::first(families, Format::default(), GAUGES) };
     let mut text = Vec::new();
     loop {
         let page = table.page(&request, 0);

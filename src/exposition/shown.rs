@@ -1,0 +1,35 @@
+//! A family as one page shows it: its name in the page's escaping, and the kind that the page's format has for it.
+
+use std::sync::Arc;
+
+use crate::model::family::{Family, MetricKind};
+use crate::model::name::{Escaping, escaped_metric_name, is_legacy_metric_name};
+
+/// A family of a page.
+#[derive(Clone, Debug)]
+pub struct ShownFamily {
+    /// What is stored.
+    pub family: Arc<Family>,
+    /// Escaped; what the names of samples begin with.
+    pub name: Box<str>,
+    /// Whether the name must stand in quotes.
+    pub is_quoted: bool,
+    /// As shown: not always what is stored.
+    pub kind: MetricKind,
+    /// How label names are shown.
+    pub escaping: Escaping,
+}
+
+impl ShownFamily {
+    /// The family under its own name; `kind` as shown.
+    pub fn new(family: &Arc<Family>, kind: MetricKind, escaping: Escaping) -> Self {
+        Self::named(family, &family.name, kind, escaping)
+    }
+
+    /// The family under a name that a format has for it.
+    pub fn named(family: &Arc<Family>, name: &str, kind: MetricKind, escaping: Escaping) -> Self {
+        let name = escaped_metric_name(name, escaping);
+        let is_quoted = !is_legacy_metric_name(&name);
+        Self { family: Arc::clone(family), name: name.into(), is_quoted, kind, escaping }
+    }
+}

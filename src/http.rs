@@ -1,6 +1,6 @@
 //! The HTTP side: every route on one screen.
 
-mod coding;
+pub mod coding;
 mod ingest;
 mod path;
 mod refusal;

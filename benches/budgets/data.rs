@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+use catchment::exposition::format::PushFormat;
+use catchment::exposition::proto;
+use prost::Message;
+
 /// Samples of one body.
 pub const SERIES_PER_PUSH: usize = 1000;
 
@@ -50,6 +54,58 @@ pub fn mean_key_bytes(series: usize) -> f64 {
     let mut bytes = 0;
     each_body(series, |body| bytes += body.lines().filter_map(|line| line.rfind(' ')).sum::<usize>());
     bytes as f64 / series as f64
+}
+
+/// The sum of a body's values.
+pub fn sum(body: &str) -> f64 {
+    body.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// A body of counters in another format, with the types that a client of it declares.
+pub fn translated(format: PushFormat, body: &str) -> Vec<u8> {
+    let mut families: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in body.lines() {
+        let name = line.split('{').next().unwrap_or_default();
+        match families.last_mut() {
+            Some((last, lines)) if *last == name => lines.push(line),
+            _ => families.push((name, vec![line])),
+        }
+    }
+    match format {
+        PushFormat::Text => body.as_bytes().to_vec(),
+        PushFormat::OpenMetrics => {
+            let families = families.iter().map(|(name, lines)| {
+                format!("# TYPE {} counter\n{}\n", name.trim_end_matches("_total"), lines.join("\n"))
+            });
+            (families.collect::<String>() + "# EOF\n").into_bytes()
+        }
+        PushFormat::Protobuf => families.iter().flat_map(|(name, lines)| family(name, lines)).collect(),
+    }
+}
+
+/// A delimited family.
+fn family(name: &str, lines: &[&str]) -> Vec<u8> {
+    let family = proto::MetricFamily {
+        name: Some(name.to_owned()),
+        r#type: Some(proto::MetricType::Counter as i32),
+        metric: lines.iter().map(|line| metric(line)).collect(),
+        ..proto::MetricFamily::default()
+    };
+    family.encode_length_delimited_to_vec()
+}
+
+fn metric(line: &str) -> proto::Metric {
+    let (labels, value) = line.split_once('{').and_then(|(_, rest)| rest.split_once("} ")).expect("a sample line");
+    let label = |label: &str| {
+        let (name, value) = label.split_once('=').expect("a label");
+        proto::LabelPair { name: Some(name.to_owned()), value: Some(value.trim_matches('"').to_owned()) }
+    };
+    let value = value.parse().ok();
+    proto::Metric {
+        label: labels.split(',').map(label).collect(),
+        counter: Some(proto::Counter { value, ..proto::Counter::default() }),
+        ..proto::Metric::default()
+    }
 }
 
 fn write_sample(out: &mut String, series: usize) {

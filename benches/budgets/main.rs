@@ -13,7 +13,7 @@ mod reference;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use catchment::exposition::format::{Format, PushFormat};
+use catchment::exposition::format::{Format, FormatKind, PushFormat};
 use data::{Bodies, SERIES_PER_PUSH};
 use ours::{Ours, Stages};
 use reference::Reference;
@@ -49,7 +49,15 @@ fn main() -> ExitCode {
         costs.push(cost);
     }
     lines.push(cost_of_stored_series(costs[0], costs[2]));
+    for (name, format, budget) in
+        [("protobuf", PushFormat::Protobuf, 1.0), ("OpenMetrics", PushFormat::OpenMetrics, 0.9)]
+    {
+        for series in [1_000, 100_000] {
+            lines.push(ingest_as(name, format, series, budget));
+        }
+    }
     lines.push(encode(1_000_000));
+    lines.push(encode_protobuf(1_000_000));
     lines.push(memory(1_000_000));
     print(&lines);
     ExitCode::SUCCESS
@@ -90,6 +98,82 @@ fn ingest(series: usize) -> (Line, Duration) {
         holds: theirs / mine >= 0.35,
     };
     (line, Duration::from_secs_f64(mine))
+}
+
+/// In-process ingest of warm series in another format against the same in text.
+fn ingest_as(name: &str, format: PushFormat, series: usize, budget: f64) -> Line {
+    let bodies = Bodies::shuffled(series);
+    let theirs: Vec<Vec<u8>> = bodies.iter().map(|body| data::translated(format, body)).collect();
+    let mut ours = Ours::new();
+    let mut total = 0.0;
+    for (text, other) in bodies.iter().zip(&theirs) {
+        ours.push(PushFormat::Text, text.as_bytes());
+        total += data::sum(text);
+        assert_eq!(ours.total(), total, "text is stored");
+        ours.push(format, other);
+        total += data::sum(text);
+        assert_eq!(ours.total(), total, "the other format stores the same series");
+        if series > SERIES_PER_PUSH {
+            break;
+        }
+    }
+    bodies.iter().for_each(|body| ours.push(PushFormat::Text, body.as_bytes()));
+    let repeats = (SAMPLES_PER_ROUND / series).max(1);
+    let samples = (repeats * series) as f64;
+    ours.stages = Stages::default();
+    let mut stages = Stages::default();
+    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| {
+            let text = timed(|| {
+                (0..repeats).for_each(|_| bodies.iter().for_each(|body| ours.push(PushFormat::Text, body.as_bytes())));
+            });
+            std::mem::swap(&mut stages, &mut ours.stages);
+            let other = timed(|| (0..repeats).for_each(|_| theirs.iter().for_each(|body| ours.push(format, body))));
+            std::mem::swap(&mut stages, &mut ours.stages);
+            (other.as_secs_f64() / samples, text.as_secs_f64() / samples)
+        })
+        .collect();
+    println!("where the time of {name} at {series} series goes: {stages}");
+    rounds.sort_by(|one, other| (one.1 / one.0).total_cmp(&(other.1 / other.0)));
+    let (mine, theirs) = rounds[ROUNDS / 2];
+    let spread = |(mine, theirs): (f64, f64)| theirs / mine;
+    println!("  ratio over {ROUNDS} rounds: {:.2} to {:.2}", spread(rounds[0]), spread(rounds[ROUNDS - 1]));
+    Line {
+        name: format!("{name} ingest, {series} warm series"),
+        ours: format!("{:.1} M samples/s", 1e-6 / mine),
+        reference: format!("{:.1} M in text", 1e-6 / theirs),
+        ratio: theirs / mine,
+        budget: format!(">= {budget}"),
+        holds: theirs / mine >= budget,
+    }
+}
+
+/// Encoding of the page in protobuf against the same in text.
+fn encode_protobuf(series: usize) -> Line {
+    let mut ours = Ours::new();
+    for body in Bodies::shuffled(series).iter() {
+        ours.push(PushFormat::Text, body.as_bytes());
+    }
+    let protobuf = Format { kind: FormatKind::Protobuf, ..Format::default() };
+    assert_eq!(ours.encode(Format::default()), series);
+    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| {
+            let text = timed(|| assert_eq!(ours.encode(Format::default()), series));
+            let mine = timed(|| assert_eq!(ours.encode(protobuf), series));
+            (mine.as_secs_f64(), text.as_secs_f64())
+        })
+        .collect();
+    rounds.sort_by(|one, other| (one.1 / one.0).total_cmp(&(other.1 / other.0)));
+    let (mine, text) = rounds[ROUNDS / 2];
+    let rate = |time: f64| format!("{:.1} M series/s", series as f64 / time / 1e6);
+    Line {
+        name: format!("protobuf encode, {series} series"),
+        ours: rate(mine),
+        reference: rate(text) + " text",
+        ratio: text / mine,
+        budget: ">= 1".to_owned(),
+        holds: text / mine >= 1.0,
+    }
 }
 
 /// The cost of a push must not depend on what is stored.

@@ -23,7 +23,12 @@ impl Span {
     /// The text that the span was made from; empty for another text that is too short.
     #[inline]
     pub fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+        text.get(self.range()).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
     }
 
     pub(super) fn end(self) -> usize {
@@ -56,9 +61,9 @@ pub struct Sample {
 /// What a sample came with beyond its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleExtra {
-    /// Index into [`Decoded::samples`]: a counter's or a bucket's.
+    /// Index into [`Decoded::samples`]: a counter's, a bucket's, or a created timestamp.
     pub sample: u32,
-    /// When the counter began to count; `None` for a bucket.
+    /// When counting began; `None` for a bucket.
     pub created: Option<Timestamp>,
     /// An observation behind it.
     pub exemplar: Option<Exemplar>,

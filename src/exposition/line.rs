@@ -175,6 +175,9 @@ impl<'b, 'd> LineReader<'b, 'd> {
         for count in 0.. {
             at = self.skip_blanks(at);
             if self.peek(at) == Some(b'}') {
+                if self.blanks == Blanks::One && self.body[..at].ends_with(b",") {
+                    return Err(self.error("a label name", at));
+                }
                 break;
             }
             if count == self.limits.labels {

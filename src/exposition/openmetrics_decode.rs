@@ -5,11 +5,13 @@
 
 use std::collections::HashSet;
 
-use super::decoded::{DeclaredFamily, Decoded, Metadata, MetadataContent, Name, NameOwner, Places, SampleExtra, Span};
-use super::error::{DecodeError, Limits, Place, not_utf8};
+use super::decoded::{
+    DeclaredFamily, Decoded, Metadata, MetadataContent, Name, NameOwner, Places, Sample, SampleExtra, Span,
+};
+use super::error::{DecodeError, Excerpt, Limits, Place, not_utf8};
 use super::exemplar::exemplar_labels;
 use super::line::{Blanks, LineReader, Result};
-use super::number::read_float;
+use super::number::{float_text, read_float};
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::labels::{LabelHasher, Labels};
 use crate::model::timestamp::Timestamp;
@@ -33,7 +35,7 @@ pub fn decode<'b>(
         reader,
         names: 0,
         may_have_exemplar: false,
-        is_state: false,
+        check: None,
         family: None,
         past: HashSet::default(),
     };
@@ -48,11 +50,19 @@ struct Decoder<'b, 'd> {
     names: usize,
     /// Whether samples of the current run may have an exemplar.
     may_have_exemplar: bool,
-    /// Whether samples of the current run are states.
-    is_state: bool,
+    /// What else is to be looked at in each sample of the current run.
+    check: Option<Check>,
     family: Option<CurrentFamily>,
     /// Names of the families before: none may come back ("Overall Structure").
     past: HashSet<&'b str, ahash::RandomState>,
+}
+
+/// What some samples must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    Info,
+    State,
+    Created,
 }
 
 /// The family whose lines are being read.
@@ -179,17 +189,18 @@ impl<'b> Decoder<'b, '_> {
         if std::mem::replace(&mut family.is_declared, true) {
             return Ok(());
         }
-        let CurrentFamily { name, help, unit, .. } = *family;
+        let CurrentFamily { name, help, .. } = *family;
+        let unit = family.unit.filter(|unit| !unit.of(self.text).is_empty());
+        if let Some(unit) = unit {
+            let kind = family.kind.unwrap_or(MetricKind::Untyped);
+            self.check_unit(name, unit.of(self.text), kind)?;
+        }
         let Some(kind) = family.kind else {
             // Without a TYPE it is whatever it was before.
             let help = help.map(|help| Metadata { name, content: MetadataContent::Help(help) });
             self.reader.decoded.metadata.extend(help);
             return Ok(());
         };
-        let unit = unit.filter(|unit| !unit.of(self.text).is_empty());
-        if let Some(unit) = unit {
-            self.check_unit(name.text.of(self.text), unit.of(self.text), kind)?;
-        }
         family.declared = Some(self.reader.decoded.families.len() as u32);
         let suffix = kind.openmetrics_suffix();
         self.reader.decoded.families.push(DeclaredFamily { name, suffix, kind, help, unit });
@@ -197,15 +208,15 @@ impl<'b> Decoder<'b, '_> {
     }
 
     /// "UNIT": the name ends in it, and some kinds have none.
-    fn check_unit(&self, name: &str, unit: &str, kind: MetricKind) -> Result<()> {
+    fn check_unit(&self, name: Name, unit: &str, kind: MetricKind) -> Result<()> {
+        let text = name.text.of(self.text);
+        let place = Place::Line(name.place);
+        let fault = |expected, got| Err(Box::new(DecodeError { place, expected, got: Excerpt::words(got) }));
         if matches!(kind, MetricKind::Info | MetricKind::StateSet) {
-            return Err(self.reader.fault(&format!("no unit for {} {name}", kind.name()), unit.to_owned()));
+            return fault(format!("no unit for {} {text}", kind.name()), unit);
         }
-        let has_unit = name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
-        if has_unit {
-            return Ok(());
-        }
-        Err(self.reader.fault(&format!("a name that ends in its unit _{unit}"), name.to_owned()))
+        let has_unit = text.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
+        if has_unit { Ok(()) } else { fault(format!("a name that ends in its unit, _{unit}"), text) }
     }
 
     #[inline]
@@ -214,8 +225,8 @@ impl<'b> Decoder<'b, '_> {
         if self.reader.decoded.names.len() > self.names {
             self.begin_run()?;
         }
-        if self.is_state {
-            self.check_state()?;
+        if let Some(check) = self.check {
+            self.check(check, start, end)?;
         }
         if self.reader.peek(end) == Some(b'\n') { Ok(end + 1) } else { self.after_value(end) }
     }
@@ -235,7 +246,12 @@ impl<'b> Decoder<'b, '_> {
         };
         self.declare(&mut family)?;
         self.may_have_exemplar = false;
-        self.is_state = family.kind == Some(MetricKind::StateSet);
+        self.check = match family.kind {
+            Some(MetricKind::StateSet) => Some(Check::State),
+            Some(MetricKind::Info) => Some(Check::Info),
+            Some(_) if self.role(&family, name) == Some(SampleRole::Created) => Some(Check::Created),
+            _ => None,
+        };
         if let (Some(index), Some(role)) = (family.declared, self.role(&family, name)) {
             let is_counter = family.kind == Some(MetricKind::Counter) && role == SampleRole::Number;
             self.may_have_exemplar = is_counter || role == SampleRole::Bucket;
@@ -247,14 +263,41 @@ impl<'b> Decoder<'b, '_> {
         Ok(())
     }
 
-    /// "StateSet": each sample has a label of the family's name, which tells the state.
-    fn check_state(&self) -> Result<()> {
-        let name = self.family.map_or("", |family| family.name.text.of(self.text));
-        let labels = self.reader.decoded.samples.last().map_or("", |sample| sample.series.labels.of(self.text));
-        if Labels::new(labels).any(|label| label.name.trim_matches('"') == name) {
-            return Ok(());
+    fn check(&mut self, check: Check, start: usize, end: usize) -> Result<()> {
+        let Some(sample) = self.reader.decoded.samples.last().copied() else { return Ok(()) };
+        match check {
+            Check::Info if sample.value != 1.0 => {
+                Err(self.reader.fault("the value 1 of an info", float_text(sample.value)))
+            }
+            Check::Info => Ok(()),
+            Check::State => self.check_state(sample),
+            Check::Created => self.created(start, end),
         }
-        Err(self.reader.fault(&format!("a label {name} that tells the state"), format!("{{{labels}}}")))
+    }
+
+    /// "StateSet": a state is 0 or 1, and a label of the family's name tells which state.
+    fn check_state(&self, sample: Sample) -> Result<()> {
+        let name = self.family.map_or("", |family| family.name.text.of(self.text));
+        let labels = sample.series.labels.of(self.text);
+        if !Labels::new(labels).any(|label| label.name.trim_matches('"') == name) {
+            return Err(self.reader.fault(&format!("a label {name} that tells the state"), format!("{{{labels}}}")));
+        }
+        if sample.value != 0.0 && sample.value != 1.0 {
+            return Err(self.reader.fault("the value 0 or 1 of a state", float_text(sample.value)));
+        }
+        Ok(())
+    }
+
+    /// A created timestamp, read as it is written: a float is less exact.
+    fn created(&mut self, start: usize, end: usize) -> Result<()> {
+        let value = self.text.get(start..end).and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
+        let created = Timestamp::parse(value);
+        if created.is_none() {
+            return Err(self.reader.fault("a moment in seconds", value.to_owned()));
+        }
+        let sample = self.reader.decoded.samples.len() as u32 - 1;
+        self.reader.decoded.extras.push(SampleExtra { sample, created, exemplar: None });
+        Ok(())
     }
 
     /// What samples of this name are to the family; `None` if they are not its.

@@ -8,6 +8,8 @@ mod histogram;
 mod labels;
 mod wire;
 
+use std::num::NonZeroU64;
+
 use super::decoded::{
     DeclaredFamily, Decoded, Name, NameOwner, Places, Sample, SampleExtra, SeriesText, Span, WholeHistogram,
     WholeSummary,
@@ -34,8 +36,15 @@ pub fn decode<'a>(
     decoded: &mut Decoded,
 ) -> Result<&'a str, DecodeError> {
     decoded.start(Places::Metrics);
-    let mut decoder =
-        Decoder { limits, hasher, arena: Arena::new(arena), labels: LabelWriter::default(), metrics: 0, decoded };
+    let mut decoder = Decoder {
+        limits,
+        hasher,
+        arena: Arena::new(arena),
+        labels: LabelWriter::default(),
+        metrics: 0,
+        hashed: 0,
+        decoded,
+    };
     decoder.body(Fields::new(body)).map_err(|error| explain_text(body, *error))?;
     // Names and labels were checked one by one, or are ASCII.
     std::str::from_utf8(decoder.arena.into_text()).map_err(|error| DecodeError {
@@ -63,7 +72,46 @@ struct Decoder<'b, 'd, 'a> {
     labels: LabelWriter<'b>,
     /// Metrics begun so far.
     metrics: u32,
+    /// Samples whose labels have been hashed.
+    hashed: usize,
     decoded: &'d mut Decoded,
+}
+
+/// What a family says of itself.
+#[derive(Clone, Copy, Debug)]
+struct Header<'b> {
+    name: Fields<'b>,
+    help: Option<Fields<'b>>,
+    unit: Option<Fields<'b>>,
+    kind: MetricKind,
+    /// Up to where it has been read.
+    end: usize,
+}
+
+impl<'b> Header<'b> {
+    /// Reads up to the first metric; or, if that comes before name and type, all fields but the metrics: they may come in any
+    /// order.
+    fn read(message: Fields<'b>) -> Result<Self> {
+        let (mut header, mut has_kind) = (Self::new(message.empty()), false);
+        let mut fields = message;
+        while let Some(tag) = fields.tag()? {
+            match tag {
+                Tag::METRIC if has_kind && !header.name.is_empty() => return Ok(header),
+                Tag::METRIC => drop(fields.message()?),
+                Tag::NAME => header.name = fields.message()?,
+                Tag::HELP => header.help = Some(fields.message()?),
+                Tag::UNIT => header.unit = Some(fields.message()?),
+                Tag::TYPE => (header.kind, has_kind) = (metric_kind(&mut fields)?, true),
+                other => fields.skip(other, "MetricFamily", 5)?,
+            }
+            header.end = fields.at();
+        }
+        Ok(header)
+    }
+
+    fn new(empty: Fields<'b>) -> Self {
+        Self { name: empty, help: None, unit: None, kind: MetricKind::Counter, end: empty.at() }
+    }
 }
 
 /// What is the same for all metrics of a family.
@@ -74,6 +122,8 @@ struct Family {
     name: u32,
     /// The field of a metric that holds a value of this kind.
     value: Tag,
+    /// Whether that is a message of one number, or more.
+    is_number: bool,
 }
 
 impl<'b> Decoder<'b, '_, '_> {
@@ -82,46 +132,53 @@ impl<'b> Decoder<'b, '_, '_> {
             let message = body.message()?;
             self.family(message)?;
         }
+        self.hash_samples();
         Ok(())
     }
 
     fn family(&mut self, message: Fields<'b>) -> Result<()> {
-        const METRIC: Tag = Tag::bytes(4);
-        let family = self.header(message)?;
+        let header = Header::read(message)?;
+        let family = self.declare(message, header)?;
         let mut fields = message;
-        while let Some(tag) = fields.tag()? {
-            match tag {
-                METRIC => {
-                    let metric = fields.message()?;
-                    self.metric(family, metric)?;
-                }
-                // A varint or bytes: the header has been checked.
-                Tag::TYPE => drop(fields.varint()?),
-                Tag::NAME | Tag::HELP | Tag::UNIT => drop(fields.message()?),
-                other => fields.skip(other, "MetricFamily", 0)?,
+        loop {
+            while let Some(metric) = fields.next_message(Tag::METRIC.0 as u8) {
+                self.metric(family, metric)?;
+            }
+            match fields.tag()? {
+                Some(Tag::METRIC) => self.metric(family, fields.message()?)?,
+                Some(other) => self.late_field(header, other, &mut fields)?,
+                None => return Ok(()),
             }
         }
-        Ok(())
     }
 
-    /// What a family says of itself, wherever among its metrics it says so.
-    fn header(&mut self, message: Fields<'b>) -> Result<Family> {
-        const METRIC: Tag = Tag::bytes(4);
-        let mut fields = message;
-        let (mut name, mut help, mut unit, mut kind) = (message.empty(), None, None, MetricKind::Counter);
-        while let Some(tag) = fields.tag()? {
-            match tag {
-                METRIC => drop(fields.message()?),
-                Tag::NAME => name = fields.message()?,
-                Tag::HELP => help = Some(fields.message()?),
-                Tag::UNIT => unit = Some(fields.message()?),
-                Tag::TYPE => kind = metric_kind(&mut fields)?,
-                other => fields.skip(other, "MetricFamily", 5)?,
+    /// Anything that is no metric: what the header has read is passed over, what comes behind the metrics is added.
+    fn late_field(&mut self, header: Header<'b>, tag: Tag, fields: &mut Fields<'b>) -> Result<()> {
+        let is_late = fields.at() > header.end;
+        match tag {
+            Tag::HELP | Tag::UNIT if is_late => {
+                let text = fields.message()?.text("a help text or a unit")?;
+                let span = Some(self.keep(&escape_value(text)));
+                if let Some(family) = self.decoded.families.last_mut() {
+                    let part = if tag == Tag::HELP { &mut family.help } else { &mut family.unit };
+                    *part = span;
+                }
+                Ok(())
             }
+            Tag::NAME | Tag::TYPE if is_late => {
+                Err(fields.fault(fields.at(), "name and type of a family once", "another".to_owned()))
+            }
+            Tag::NAME | Tag::TYPE | Tag::HELP | Tag::UNIT => fields.pass(tag, "MetricFamily"),
+            other => fields.skip(other, "MetricFamily", 5),
         }
+    }
+
+    /// Tells the family to whoever comes after.
+    fn declare(&mut self, message: Fields<'b>, header: Header<'b>) -> Result<Family> {
+        let Header { name, kind, .. } = header;
         let text = name.text("a metric name")?;
         if text.is_empty() {
-            return Err(message.fault(name.at(), "a metric name that is not empty", "\"\"".to_owned()));
+            return Err(message.fault(message.at(), "a family with a name", "none".to_owned()));
         }
         if text.len() > self.limits.name_length {
             let expected = format!("a metric name of at most {} bytes", self.limits.name_length);
@@ -129,18 +186,19 @@ impl<'b> Decoder<'b, '_, '_> {
         }
         let place = self.metrics + 1;
         let name = Name { text: self.keep(text), is_quoted: false, place, owner: NameOwner::ByName };
-        let help = match help {
+        let help = match header.help {
             Some(help) => Some(self.keep(&escape_value(help.text("a help text")?))),
             None => None,
         };
-        let unit = match unit {
+        let unit = match header.unit {
             Some(unit) if !unit.is_empty() => Some(self.keep(unit.text("a unit")?)),
             _ => None,
         };
         let owner = NameOwner::Declared(self.decoded.families.len() as u32, SampleRole::Number);
         self.decoded.families.push(DeclaredFamily { name, suffix: "", kind, help, unit });
         self.decoded.names.push(Name { owner, ..name });
-        Ok(Family { kind, name: self.decoded.names.len() as u32 - 1, value: value_field(kind) })
+        let is_number = !kind.is_histogram() && kind != MetricKind::Summary;
+        Ok(Family { kind, name: self.decoded.names.len() as u32 - 1, value: value_field(kind), is_number })
     }
 
     /// Keeps text that spans are to point at.
@@ -159,7 +217,12 @@ impl<'b> Decoder<'b, '_, '_> {
             return Err(self.fault(&format!("at most {} metrics in a push", self.limits.samples), "more".to_owned()));
         }
         let start = self.arena.used();
-        self.labels.start();
+        self.labels.start(&mut metric, self.limits, &mut self.arena);
+        if let Some(value) = plain_value(family, metric) {
+            let series = self.series(family, start);
+            self.push_sample(series, value);
+            return Ok(());
+        }
         let mut value = None;
         while let Some(tag) = metric.tag()? {
             if tag == LABEL {
@@ -179,13 +242,21 @@ impl<'b> Decoder<'b, '_, '_> {
         let Some(value) = value else {
             return Err(self.fault(&format!("a {}", family.kind.name()), "no value".to_owned()));
         };
-        let canonical_hash = self.labels.is_canonical().then(|| self.hasher.hash(self.arena.since(start)));
-        let labels = Span::new(start, self.arena.used());
-        let series = SeriesText { labels, name: family.name, place: self.metrics, canonical_hash };
+        let mut series = self.series(family, start);
+        if !family.is_number {
+            series.canonical_hash = None;
+        }
         self.value(family.kind, series, value)
     }
 
+    /// The series whose labels are in the arena from `start` on. If they are canonical the hash is yet to be computed.
     #[inline]
+    fn series(&self, family: Family, start: usize) -> SeriesText {
+        let canonical_hash = self.labels.is_canonical().then_some(NonZeroU64::MIN);
+        let labels = Span::new(start, self.arena.used());
+        SeriesText { labels, name: family.name, place: self.metrics, canonical_hash }
+    }
+
     fn value(&mut self, kind: MetricKind, series: SeriesText, message: Fields<'b>) -> Result<()> {
         match kind {
             MetricKind::Counter => self.counter(series, message),
@@ -199,6 +270,25 @@ impl<'b> Decoder<'b, '_, '_> {
         }
     }
 
+    #[inline]
+    fn push_sample(&mut self, series: SeriesText, value: f64) {
+        const HASHED_AT_ONCE: usize = 256;
+        self.decoded.samples.push(Sample { series, value });
+        if self.decoded.samples.len() - self.hashed >= HASHED_AT_ONCE {
+            self.hash_samples();
+        }
+    }
+
+    /// Hashes the labels of the last samples. Not one by one: what has just been written in pieces is slow to read back.
+    fn hash_samples(&mut self) {
+        for sample in &mut self.decoded.samples[self.hashed..] {
+            if let Some(hash) = &mut sample.series.canonical_hash {
+                *hash = self.hasher.hash(self.arena.text(sample.series.labels));
+            }
+        }
+        self.hashed = self.decoded.samples.len();
+    }
+
     /// A `Gauge` or `Untyped`.
     fn number(&mut self, series: SeriesText, mut message: Fields<'b>) -> Result<()> {
         let mut value = 0.0;
@@ -208,11 +298,10 @@ impl<'b> Decoder<'b, '_, '_> {
                 other => message.skip(other, "Gauge", 1)?,
             }
         }
-        self.decoded.samples.push(Sample { series, value });
+        self.push_sample(series, value);
         Ok(())
     }
 
-    #[inline]
     fn counter(&mut self, series: SeriesText, mut message: Fields<'b>) -> Result<()> {
         const EXEMPLAR: Tag = Tag::bytes(2);
         const CREATED: Tag = Tag::bytes(3);
@@ -229,7 +318,7 @@ impl<'b> Decoder<'b, '_, '_> {
             let sample = self.decoded.samples.len() as u32;
             self.decoded.extras.push(SampleExtra { sample, created, exemplar });
         }
-        self.decoded.samples.push(Sample { series, value });
+        self.push_sample(series, value);
         Ok(())
     }
 
@@ -299,9 +388,21 @@ impl Tag {
     const NAME: Self = Self::bytes(1);
     const HELP: Self = Self::bytes(2);
     const TYPE: Self = Self::varint(3);
+    const METRIC: Self = Self::bytes(4);
     const UNIT: Self = Self::bytes(5);
     /// Of `Gauge`, `Counter` and `Untyped`.
     const VALUE: Self = Self::double(1);
+}
+
+/// The value of a metric of which nothing else is left, if it is a number alone, as those of most are.
+#[inline]
+fn plain_value(family: Family, metric: Fields<'_>) -> Option<f64> {
+    const LENGTH: u8 = 9;
+    const VALUE: u8 = 0x09;
+    let [field, LENGTH, VALUE, value @ ..] = metric.bytes() else { return None };
+    let is_number = family.is_number && u32::from(*field) == family.value.0;
+    let bytes = <[u8; 8]>::try_from(value).ok()?;
+    is_number.then(|| f64::from_le_bytes(bytes))
 }
 
 /// Reads a `MetricType`.

@@ -1,9 +1,12 @@
 //! Writes delimited protobuf. A series is one `metric` field, so the series of all shards stand one after the other behind one
 //! family header. Label pairs are written from canonical label text as it stands, all else by the generated types.
 
+use std::borrow::Cow;
+
 use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint};
 use smallvec::SmallVec;
+use wide::u8x16;
 
 use super::line_encode::shown_labels;
 use super::proto;
@@ -114,25 +117,126 @@ fn write_message(out: &mut Vec<u8>, labels: &str, field: u8, message: &impl Mess
 /// Appends a metric up to its labels; `length` bytes are to follow.
 #[inline]
 fn begin_metric(out: &mut Vec<u8>, labels: &str, length: usize) {
-    let pairs: Pairs<'_> = Split { rest: labels }.collect();
-    let has_escapes = labels.contains('\\');
-    if has_escapes || labels.starts_with('"') {
-        return begin_metric_slowly(out, &pairs, length);
-    }
-    let labels_length: usize = pairs.iter().map(|(name, value)| field_length(pair_length(name, value))).sum();
-    out.push(METRIC);
-    encode_varint((labels_length + length) as u64, out);
-    for (name, value) in pairs {
-        write_pair(out, name, value);
+    match PlainPairs::of(labels) {
+        Some(pairs) => pairs.begin_metric(out, length),
+        None => begin_metric_slowly(out, labels, length),
     }
 }
 
-type Pairs<'a> = SmallVec<[(&'a str, &'a str); 16]>;
+/// Label text up to a length, without escapes and quoted names: its pairs are where its quotes are.
+struct PlainPairs<'a> {
+    labels: &'a [u8],
+    /// Where the quotes are.
+    quotes: [u8; 2 * PlainPairs::MOST_PAIRS],
+    count: usize,
+}
 
-/// The same where names or values are not written as they are.
-#[cold]
-fn begin_metric_slowly(out: &mut Vec<u8>, pairs: &Pairs<'_>, length: usize) {
-    let plain: Vec<_> = pairs.iter().map(|(name, value)| (plain_name(name), unescape(value))).collect();
+impl<'a> PlainPairs<'a> {
+    /// All lengths within are then written in one byte.
+    const LONGEST: usize = 120;
+    /// Each pair has five bytes and a comma at the least.
+    const MOST_PAIRS: usize = 21;
+
+    #[inline]
+    fn of(labels: &'a str) -> Option<Self> {
+        let labels = labels.as_bytes();
+        if labels.len() > Self::LONGEST || labels.first() == Some(&b'"') {
+            return None;
+        }
+        let mut pairs = Self { labels, quotes: [0; 2 * Self::MOST_PAIRS], count: 0 };
+        let (blocks, rest) = labels.as_chunks();
+        for (index, block) in blocks.iter().enumerate() {
+            pairs.add_quotes(index * BLOCK, block)?;
+        }
+        let mut last = [0; BLOCK];
+        copy(&mut last, rest, rest.len());
+        pairs.add_quotes(blocks.len() * BLOCK, &last)?;
+        Some(pairs)
+    }
+
+    #[inline]
+    fn add_quotes(&mut self, start: usize, block: &[u8; BLOCK]) -> Option<()> {
+        let block = u8x16::new(*block);
+        if block.simd_eq(u8x16::splat(b'\\')).to_bitmask() != 0 {
+            return None;
+        }
+        let mut quotes = block.simd_eq(u8x16::splat(b'"')).to_bitmask();
+        while quotes != 0 {
+            *self.quotes.get_mut(self.count)? = (start + quotes.trailing_zeros() as usize) as u8;
+            self.count += 1;
+            quotes &= quotes - 1;
+        }
+        Some(())
+    }
+
+    #[inline]
+    fn begin_metric(&self, out: &mut Vec<u8>, length: usize) {
+        let pairs = self.count / 2;
+        // Of each pair `="",` is left out, but for the last comma, and six bytes of tags and lengths come in.
+        let labels_length = self.labels.len() + 2 * pairs + usize::from(pairs > 0);
+        out.push(METRIC);
+        encode_varint((labels_length + length) as u64, out);
+        let start = out.len();
+        out.resize(start + labels_length + 2 * BLOCK, 0);
+        self.write(&mut out[start..]);
+        out.truncate(start + labels_length);
+    }
+
+    #[inline]
+    fn write(&self, mut out: &mut [u8]) {
+        let mut name_start = 0;
+        let (pairs, _) = self.quotes[..self.count].as_chunks();
+        for &[open, close] in pairs {
+            let (open, close) = (usize::from(open), usize::from(close));
+            let (name, value) = (open - 1 - name_start, close - open - 1);
+            out[..4].copy_from_slice(&[LABEL, (name + value + 4) as u8, NAME, name as u8]);
+            copy(&mut out[4..], &self.labels[name_start..], name);
+            out[4 + name..][..2].copy_from_slice(&[VALUE, value as u8]);
+            copy(&mut out[6 + name..], &self.labels[open + 1..], value);
+            out = &mut out[6 + name + value..];
+            name_start = close + 2;
+        }
+    }
+}
+
+/// Bytes that are copied at once.
+const BLOCK: usize = size_of::<u8x16>();
+
+/// Copies `length` bytes, or a few more where both sides have them: whole blocks are faster.
+#[inline]
+fn copy(to: &mut [u8], from: &[u8], length: usize) {
+    let mut at = 0;
+    while at < length {
+        if copy_chunk::<BLOCK>(to, from, at) {
+            at += BLOCK;
+        } else if copy_chunk::<8>(to, from, at) {
+            at += 8;
+        } else if copy_chunk::<4>(to, from, at) {
+            at += 4;
+        } else {
+            to[at] = from[at];
+            at += 1;
+        }
+    }
+}
+
+#[inline]
+fn copy_chunk<const N: usize>(to: &mut [u8], from: &[u8], at: usize) -> bool {
+    let chunks =
+        (to.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<N>), from.get(at..).and_then(<[u8]>::first_chunk));
+    match chunks {
+        (Some(to), Some(from)) => {
+            *to = *from;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The same where names or values are long, or not written as they are.
+fn begin_metric_slowly(out: &mut Vec<u8>, labels: &str, length: usize) {
+    let pairs = Split { rest: labels };
+    let plain: Pairs<'_> = pairs.map(|(name, value)| (plain_name(name), unescape(value))).collect();
     let labels_length: usize = plain.iter().map(|(name, value)| field_length(pair_length(name, value))).sum();
     out.push(METRIC);
     encode_varint((labels_length + length) as u64, out);
@@ -141,7 +245,9 @@ fn begin_metric_slowly(out: &mut Vec<u8>, pairs: &Pairs<'_>, length: usize) {
     }
 }
 
-fn plain_name(name: &str) -> std::borrow::Cow<'_, str> {
+type Pairs<'a> = SmallVec<[(Cow<'a, str>, Cow<'a, str>); 16]>;
+
+fn plain_name(name: &str) -> Cow<'_, str> {
     match name.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')) {
         Some(inner) => unescape(inner),
         None => name.into(),
@@ -262,10 +368,10 @@ fn is_whole(count: f64) -> bool {
     count.trunc() == count && (0.0..=EXACT_INTEGERS).contains(&count)
 }
 
-/// A lone bucket `+Inf` beside native buckets says nothing.
+/// A lone bucket `+Inf` beside native buckets says nothing, unless by its exemplar.
 fn classic_buckets(histogram: &Histogram, is_whole: bool) -> Vec<proto::Bucket> {
     let is_native_alone = matches!(histogram.buckets[..], [Bucket { bound: f64::INFINITY, .. }]);
-    if histogram.native.is_some() && is_native_alone {
+    if histogram.native.is_some() && is_native_alone && histogram.exemplars.is_empty() {
         return Vec::new();
     }
     let mut exemplars = histogram.exemplars.iter().peekable();

@@ -75,20 +75,28 @@ struct Assembly<'a, 'p> {
 
 impl Assembly<'_, '_> {
     fn samples(&mut self, samples: &[Sample], extras: &mut Vec<SampleExtra>) -> Result<(), PushError> {
-        let mut extras = extras.drain(..).peekable();
+        let mut extras = extras.drain(..);
+        let mut next = extras.next();
         for (index, sample) in samples.iter().enumerate() {
             let name = self.plan.names[sample.series.name as usize];
             if name.is_discarded {
                 self.discard(&sample.series, name, sample.value)?;
                 continue;
             }
+            let extra = next.take_if(|extra| extra.sample == index as u32);
+            if extra.is_some() {
+                next = extras.next();
+            }
+            if let (SampleRole::Created, Some(SampleExtra { created: Some(created), .. })) = (name.role, &extra) {
+                self.add(&sample.series, name.role, |builder, name| builder.created(sample, name, *created))?;
+                continue;
+            }
             self.add(&sample.series, name.role, |builder, name| match (name.role, name.kind) {
                 (SampleRole::Number, _) => builder.number(sample, name),
-                (SampleRole::Created, MetricKind::Counter) => builder.counter_created(sample, name),
                 (_, kind) if kind.is_histogram() => builder.histogram_part(sample, name),
                 _ => builder.summary_part(sample, name),
             })?;
-            if let Some(extra) = extras.next_if(|extra| extra.sample == index as u32) {
+            if let Some(extra) = extra {
                 self.builder.extra(name, extra);
             }
         }
@@ -264,10 +272,25 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The created timestamp of a counter, whose total came before. Never a new series.
-    fn counter_created(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
-        let place = self.context.place(&sample.series);
-        let created = moment(sample, place)?;
+    /// When a series began to count. For a counter its total came before.
+    fn created(&mut self, sample: &Sample, name: ResolvedName, created: Timestamp) -> Result<bool, Refused> {
+        if name.kind == MetricKind::Counter {
+            return self.counter_created(sample, name, created);
+        }
+        self.position(&sample.series, name, sample.value)?;
+        let (shard, index, is_new) = match name.kind.is_histogram() {
+            true => self.histogram(&sample.series, name)?,
+            false => self.summary(&sample.series, name)?,
+        };
+        let batch = &mut self.batches[shard];
+        let before = match name.kind.is_histogram() {
+            true => batch.histograms[index].histogram.created.replace(created),
+            false => batch.summaries[index].summary.created.replace(created),
+        };
+        if before.is_some() { Err(Refused::Repeated(self.labels.clone())) } else { Ok(is_new) }
+    }
+
+    fn counter_created(&mut self, sample: &Sample, name: ResolvedName, created: Timestamp) -> Result<bool, Refused> {
         let (hash, labels) = self.labels_and_hash(&sample.series, name)?;
         let labels = labels.unwrap_or(&self.labels);
         let batch = &mut self.batches[self.context.router.shard(hash)];
@@ -275,6 +298,7 @@ impl<'a> Builder<'a> {
             batch.numbers.get(at as usize).is_some_and(|update| is_series(batch, update.series, name, labels))
         };
         let Some(number) = self.seen.find(hash, is_same) else {
+            let place = self.context.place(&sample.series);
             let got = format!("_created of {{{labels}}} alone");
             return Err(PushError::InvalidSample(fault(place, "_created behind its _total", got)).into());
         };
@@ -312,9 +336,6 @@ impl<'a> Builder<'a> {
             (Some(bound), _) => {
                 histogram.buckets.push(Bucket { bound, count: sample.value });
                 false
-            }
-            (None, SampleRole::Created) => {
-                histogram.created.replace(moment(sample, self.context.place(&sample.series))?).is_some()
             }
             (None, SampleRole::Sum) => histogram.sum.replace(sample.value).is_some(),
             (None, _) => histogram.count.replace(sample.value).is_some(),
@@ -373,9 +394,6 @@ impl<'a> Builder<'a> {
         }
         let summary = &mut self.batches[shard].summaries[index].summary;
         let is_repeated = match name.role {
-            SampleRole::Created => {
-                summary.created.replace(moment(sample, self.context.place(&sample.series))?).is_some()
-            }
             SampleRole::Sum => summary.sum.replace(sample.value).is_some(),
             _ => summary.count.replace(sample.value).is_some(),
         };
@@ -465,12 +483,6 @@ impl<'a> Builder<'a> {
         write_canonical(&mut self.labels, text, context.group, left_out, context.limits.labels)
             .map_err(|refused| PushError::Malformed(fault(context.place(series), refused.expected(), refused.got())))
     }
-}
-
-/// The moment that a `_created` sample names.
-fn moment(sample: &Sample, place: Place) -> Result<Timestamp, PushError> {
-    Timestamp::from_seconds(sample.value)
-        .ok_or_else(|| PushError::InvalidSample(fault(place, "a moment in seconds", float_text(sample.value))))
 }
 
 /// Tells the parts of one series apart. No quantile has the bits of the others: they are NaN.

@@ -3,6 +3,7 @@
 // Each test file uses a part of this.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod exchange;
 pub mod page;
 pub mod wire;
 

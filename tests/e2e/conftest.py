@@ -1,6 +1,7 @@
 """Fixtures: servers that are stopped, and looked at, when their test ends."""
 
 import os
+import shutil
 
 import pytest
 
@@ -39,6 +40,16 @@ def program(name):
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def go_client():
+    """The program in `go/`, built by `run.sh` where there is a Go toolchain."""
+    path = os.environ.get("GO_CLIENT", "")
+    if not os.path.isfile(path):
+        assert not (shutil.which("go") and os.environ.get("CI") == "true"), "go is here, but its client was not built"
+        pytest.skip("the Go client is not built: run.sh does it where go is installed")
+    return path
 
 
 curl = program("curl")

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Runs the end-to-end tests: real clients, a real Prometheus server, and the binary in $CATCHMENT_BIN
 # (target/release/catchment if unset). Arguments go to pytest. $E2E_LOAD_SECONDS sets how long the load test pushes;
-# CI=true makes a missing Prometheus a failure instead of a skip.
+# CI=true makes a missing Prometheus a failure instead of a skip. Go is used if it is there, and may be missing.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 venv=$root/.e2e/venv
+go_client=$root/.e2e/go-client
 
 if [ -n "${CATCHMENT_BIN:-}" ]; then
     binary=$(realpath "$CATCHMENT_BIN")
@@ -50,8 +51,16 @@ install_prometheus() {
     fi
 }
 
+# The official Go client, which pushes protobuf. Without a toolchain its tests are skipped.
+build_go_client() {
+    if command -v go >/dev/null; then
+        (cd "$here/go" && go build -o "$go_client" .)
+    fi
+}
+
 install_python_packages
 install_prometheus
+build_go_client
 cd "$root"
-export CATCHMENT_BIN="$binary" PYTHONDONTWRITEBYTECODE=1
+export CATCHMENT_BIN="$binary" GO_CLIENT="$go_client" PYTHONDONTWRITEBYTECODE=1
 "$venv/bin/python" -m pytest -p no:cacheprovider "$here" "$@"

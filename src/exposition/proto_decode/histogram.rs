@@ -47,8 +47,15 @@ impl<'b> Decoder<'b, '_, '_> {
         };
         parts.histogram.count = count;
         self.check_bounds(&parts.histogram)?;
-        let zero_count =
-            if parts.float_zero_count > 0.0 { parts.float_zero_count } else { self.whole_count(parts.zero_count)? };
+        let zero_count = match parts.float_zero_count {
+            0.0 => self.whole_count(parts.zero_count)?,
+            float => self.float_count(float)?,
+        };
+        for side in [&parts.negative, &parts.positive] {
+            if side.spans.is_empty() && side.deltas.len() + side.counts.len() > 0 {
+                return Err(self.uneven());
+            }
+        }
         // As the standard server tells a native histogram from one that is not.
         let is_native = !parts.positive.spans.is_empty()
             || !parts.negative.spans.is_empty()
@@ -133,7 +140,7 @@ impl<'b> Decoder<'b, '_, '_> {
         let mut native = NativeHistogram {
             schema,
             zero_threshold: parts.zero_threshold,
-            zero_count: self.float_count(zero_count)?,
+            zero_count,
             negative: self.side(&parts.negative)?,
             positive: self.side(&parts.positive)?,
             count: parts.histogram.count.unwrap_or(0.0),

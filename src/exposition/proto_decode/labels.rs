@@ -3,6 +3,7 @@
 use wide::u8x16;
 
 use super::wire::{Fields, Result, Tag};
+use crate::exposition::decoded::Span;
 use crate::exposition::error::Limits;
 use crate::model::labels::escape_value;
 use crate::model::name::is_legacy_label_name;
@@ -14,7 +15,7 @@ pub(super) struct Arena<'a> {
     used: usize,
 }
 
-/// Bytes that are copied at once; as many must be free behind what is written.
+/// Bytes that are copied at once; there is room for as many behind what is written.
 const BLOCK: usize = size_of::<u8x16>();
 
 impl<'a> Arena<'a> {
@@ -31,7 +32,7 @@ impl<'a> Arena<'a> {
     /// Makes room for this many bytes.
     #[inline]
     pub fn reserve(&mut self, bytes: usize) {
-        let needed = self.used + bytes + 2 * BLOCK;
+        let needed = self.used + bytes + PLACE_LENGTH + BLOCK;
         if self.text.len() < needed {
             self.text.resize(needed.max(2 * self.text.len()), 0);
         }
@@ -44,16 +45,10 @@ impl<'a> Arena<'a> {
         self.used += text.len();
     }
 
+    /// What has been written there.
     #[inline]
-    fn push_byte(&mut self, byte: u8) {
-        self.text[self.used] = byte;
-        self.used += 1;
-    }
-
-    /// What has been written since `start`.
-    #[inline]
-    pub fn since(&self, start: usize) -> &[u8] {
-        &self.text[start..self.used]
+    pub fn text(&self, span: Span) -> &[u8] {
+        self.text.get(span.range()).unwrap_or_default()
     }
 
     /// Everything.
@@ -61,23 +56,39 @@ impl<'a> Arena<'a> {
         &self.text[..self.used]
     }
 
-    /// Copies a field's bytes if they are ASCII without `"`, `\` and line feed; else leaves nothing.
+    /// Writes the place's name and the value that `tail` begins with, if that is ASCII without `"`, `\` and line feed; else
+    /// leaves nothing. Room has been made for the metric.
     #[inline]
-    fn push_plain(&mut self, field: Fields<'_>) -> bool {
-        let mut left = field.len();
-        let mut at = self.used;
-        for block in field.blocks() {
-            let Some(target) = self.text.get_mut(at..at + BLOCK) else { return false };
-            target.copy_from_slice(&block);
-            let copied = left.min(BLOCK);
-            let marks = needs_care(u8x16::new(block)).to_bitmask() & (u32::MAX >> (32 - copied));
+    fn push_pair(&mut self, place: &Place<'_>, tail: &[u8], value_length: usize) -> bool {
+        let Some(target) = self.text.get_mut(self.used..) else { return false };
+        let Some(name) = target.first_chunk_mut() else { return false };
+        *name = place.text;
+        let Some(target) = target.get_mut(place.text_length..) else { return false };
+        let (sources, _) = tail.as_chunks::<BLOCK>();
+        let mut at = 0;
+        for source in sources {
+            let Some(target) = target.get_mut(at..at + BLOCK) else { return false };
+            target.copy_from_slice(source);
+            let left = value_length - at;
+            let marks = needs_care(u8x16::new(*source)).to_bitmask();
+            if left <= BLOCK {
+                let is_plain = marks & (u32::MAX >> (32 - left)) == 0;
+                return is_plain && self.end_pair(place, value_length);
+            }
             if marks != 0 {
                 return false;
             }
-            at += copied;
-            left -= copied;
+            at += BLOCK;
         }
-        self.used = at;
+        false
+    }
+
+    #[inline]
+    fn end_pair(&mut self, place: &Place<'_>, value_length: usize) -> bool {
+        let end = self.used + place.text_length + value_length;
+        let Some(quote) = self.text.get_mut(end) else { return false };
+        *quote = b'"';
+        self.used = end + 1;
         true
     }
 }
@@ -90,32 +101,121 @@ fn needs_care(block: u8x16) -> u8x16 {
 }
 
 /// Writes the labels of one metric after the other. Remembers which name stood last at which place: one metric's names are
-/// mostly those of the one before, and need not be checked again.
+/// mostly those of the one before, and need not be read again.
 #[derive(Debug, Default)]
 pub(super) struct LabelWriter<'b> {
-    places: [&'b [u8]; LabelWriter::PLACES],
+    places: [Place<'b>; LabelWriter::PLACES],
+    /// So many of the places hold names, each greater than the one before.
+    in_order: usize,
     last_name: &'b [u8],
     count: usize,
     is_canonical: bool,
 }
 
+/// A name with what stands around it, in the body or in the text, is handled at once up to this length.
+const PLACE_LENGTH: usize = 32;
+
+/// A legacy name that stood at one place; empty if there was none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place<'b> {
+    name: &'b [u8],
+    /// How a pair begins in the body, up to the length of its value.
+    head: [u8x16; 2],
+    /// Which bytes of that may be any.
+    any: [u8x16; 2],
+    /// A comma, but at the first place, the name, and `="`.
+    text: [u8; PLACE_LENGTH],
+    text_length: usize,
+}
+
+/// Tags of the fields of a label.
+const LABEL: u8 = 0x0a;
+const NAME: u8 = 0x0a;
+const VALUE: u8 = 0x12;
+
+impl<'b> Place<'b> {
+    fn new(index: usize, name: &'b [u8]) -> Self {
+        const LONGEST: usize = PLACE_LENGTH - 5;
+        let mut place = Self { name, ..Self::default() };
+        if name.len() > LONGEST {
+            return place;
+        }
+        let (mut head, mut any) = ([0; PLACE_LENGTH], [u8::MAX; PLACE_LENGTH]);
+        let end = 4 + name.len();
+        head[..4].copy_from_slice(&[LABEL, 0, NAME, name.len() as u8]);
+        head[4..end].copy_from_slice(name);
+        head[end] = VALUE;
+        any[..=end].fill(0);
+        // The length of the pair.
+        any[1] = u8::MAX;
+        let comma = usize::from(index > 0);
+        place.text[..comma].fill(b',');
+        place.text[comma..comma + name.len()].copy_from_slice(name);
+        place.text[comma + name.len()..][..2].copy_from_slice(b"=\"");
+        Self { head: blocks(head), any: blocks(any), text_length: comma + name.len() + 2, ..place }
+    }
+
+    fn is_short(&self) -> bool {
+        self.text_length > 0
+    }
+
+    /// Whether a pair with this name stands at the beginning of `tail`.
+    #[inline]
+    fn begins(&self, tail: &[u8; PLACE_LENGTH]) -> bool {
+        let [low, high] = blocks(*tail);
+        let is_same = (low.simd_eq(self.head[0]) | self.any[0]) & (high.simd_eq(self.head[1]) | self.any[1]);
+        is_same.to_bitmask() == u32::from(u16::MAX)
+    }
+
+    /// Lengths of the pair that `tail` begins with and of its value, if it has this name and all lengths are one byte; `left`
+    /// bytes are the metric's.
+    #[inline]
+    fn pair(&self, tail: &[u8], left: usize) -> Option<(usize, usize)> {
+        if !self.begins(tail.first_chunk()?) {
+            return None;
+        }
+        let (pair, value) = (usize::from(tail[1]), usize::from(*tail.get(5 + self.name.len())?));
+        let is_plain = pair < 0x80 && value > 0 && pair == self.name.len() + value + 4 && pair + 2 <= left;
+        is_plain.then_some((pair + 2, value))
+    }
+}
+
+#[inline]
+fn blocks(bytes: [u8; PLACE_LENGTH]) -> [u8x16; 2] {
+    let (blocks, _) = bytes.as_chunks();
+    [u8x16::new(blocks[0]), u8x16::new(blocks[1])]
+}
+
 impl<'b> LabelWriter<'b> {
     const PLACES: usize = 16;
 
-    /// Begins the labels of a metric.
-    #[inline]
-    pub fn start(&mut self) {
-        (self.last_name, self.count, self.is_canonical) = (b"", 0, true);
-    }
-
-    /// Whether what was written since is canonical; if not it is still label text.
+    /// Whether what was written since [`Self::start`] is canonical; if not it is still label text.
     #[inline]
     pub fn is_canonical(&self) -> bool {
         self.is_canonical
     }
 
-    /// Writes one `LabelPair`.
+    /// Begins the labels of a metric, and writes those at its beginning that are as plain as most are: short, with the names
+    /// of the metric before and values without escapes. Whatever it leaves is for [`Self::write`].
     #[inline]
+    pub fn start(&mut self, metric: &mut Fields<'b>, limits: &Limits, arena: &mut Arena<'_>) {
+        arena.reserve(metric.len());
+        (self.last_name, self.count, self.is_canonical) = (b"", 0, true);
+        let (mut tail, mut left) = (metric.tail(), metric.len());
+        for place in &self.places[..self.in_order.min(limits.labels)] {
+            let Some((length, value_length)) = place.pair(tail, left) else { break };
+            let value = &tail[length - value_length..];
+            if value_length > limits.value_length || !arena.push_pair(place, value, value_length) {
+                break;
+            }
+            (tail, left) = (&tail[length..], left - length);
+            self.last_name = place.name;
+            self.count += 1;
+        }
+        metric.advance(metric.len() - left);
+    }
+
+    /// Writes one `LabelPair`.
     pub fn write(&mut self, pair: Fields<'b>, limits: &Limits, arena: &mut Arena<'_>) -> Result<()> {
         let (name, value) = pair_fields(pair)?;
         if self.count == limits.labels {
@@ -125,63 +225,52 @@ impl<'b> LabelWriter<'b> {
             let expected = format!("a label value of at most {} bytes", limits.value_length);
             return Err(value.fault(value.at(), &expected, value.len().to_string()));
         }
-        arena.reserve(name.len() + 8);
         if self.count > 0 {
-            arena.push_byte(b',');
+            arena.push(b",");
         }
         self.write_name(name, limits, arena)?;
-        arena.reserve(value.len() + 8);
-        arena.push_byte(b'=');
-        arena.push_byte(b'"');
-        if !arena.push_plain(value) {
-            let escaped = escape_value(value.text("a label value")?);
-            arena.push(escaped.as_bytes());
-            arena.reserve(BLOCK);
-        }
-        arena.push_byte(b'"');
+        arena.push(b"=\"");
+        arena.push(escape_value(value.text("a label value")?).as_bytes());
+        arena.push(b"\"");
         self.is_canonical &= !value.is_empty();
         self.count += 1;
         Ok(())
     }
 
-    #[inline]
     fn write_name(&mut self, field: Fields<'b>, limits: &Limits, arena: &mut Arena<'_>) -> Result<()> {
-        let name = field.bytes();
-        let is_known = self.places.get(self.count).is_some_and(|known| !known.is_empty() && *known == name);
-        if !is_known && !self.is_new_name_legacy(field, limits)? {
+        let text = field.text("a label name")?;
+        check_name(field, text, limits)?;
+        if !is_legacy_label_name(text) {
             self.is_canonical = false;
-            let name = field.text("a label name")?;
-            arena.push(format!("\"{}\"", escape_value(name)).as_bytes());
+            arena.push(format!("\"{}\"", escape_value(text)).as_bytes());
             return Ok(());
         }
-        self.is_canonical &= is_in_order(self.last_name, name);
+        let name = field.bytes();
+        let is_in_order = self.last_name < name;
+        self.is_canonical &= is_in_order;
         self.last_name = name;
-        if !arena.push_plain(field) {
-            arena.push(name);
+        arena.push(name);
+        if let Some(place) = self.places.get_mut(self.count) {
+            *place = Place::new(self.count, name);
+            let goes_on = is_in_order && place.is_short() && self.count <= self.in_order;
+            self.in_order = if goes_on { self.count + 1 } else { self.in_order.min(self.count) };
         }
         Ok(())
     }
+}
 
-    /// Checks a name that did not stand here before, and remembers it if it is a legacy one.
-    fn is_new_name_legacy(&mut self, field: Fields<'b>, limits: &Limits) -> Result<bool> {
-        let text = field.text("a label name")?;
-        if text.is_empty() {
-            return Err(field.fault(field.at(), "a label name that is not empty", "\"\"".to_owned()));
-        }
-        if text.starts_with("__") {
-            let expected = "a label name that does not begin with \"__\"";
-            return Err(field.fault(field.at(), expected, format!("{text:?}")));
-        }
-        if text.len() > limits.name_length {
-            let expected = format!("a label name of at most {} bytes", limits.name_length);
-            return Err(field.fault(field.at(), &expected, text.len().to_string()));
-        }
-        let is_legacy = is_legacy_label_name(text);
-        if let Some(place) = self.places.get_mut(self.count).filter(|_| is_legacy) {
-            *place = field.bytes();
-        }
-        Ok(is_legacy)
+fn check_name(field: Fields<'_>, text: &str, limits: &Limits) -> Result<()> {
+    let fault = |expected: &str, got: String| Err(field.fault(field.at(), expected, got));
+    if text.is_empty() {
+        return fault("a label name that is not empty", "\"\"".to_owned());
     }
+    if text.starts_with("__") {
+        return fault("a label name that does not begin with \"__\"", format!("{text:?}"));
+    }
+    if text.len() > limits.name_length {
+        return fault(&format!("a label name of at most {} bytes", limits.name_length), text.len().to_string());
+    }
+    Ok(())
 }
 
 /// Name and value of a `LabelPair`; what is missing is empty.
@@ -206,11 +295,8 @@ pub(super) fn label_text<'b>(pairs: &[Fields<'b>], limits: &Limits) -> Result<St
     let mut text = String::new();
     for (index, pair) in pairs.iter().enumerate() {
         let (name, value) = pair_fields(*pair)?;
+        check_name(name, name.text("a label name")?, limits)?;
         let (name, value) = (name.text("a label name")?, value.text("a label value")?);
-        if name.is_empty() || name.starts_with("__") || index == limits.labels {
-            let expected = format!("at most {} labels with names that do not begin with \"__\"", limits.labels);
-            return Err(pair.fault(pair.at(), &expected, format!("{name:?}")));
-        }
         if index > 0 {
             text.push(',');
         }
@@ -218,13 +304,4 @@ pub(super) fn label_text<'b>(pairs: &[Fields<'b>], limits: &Limits) -> Result<St
         text.extend([quote, &*escape_value(name), quote, "=\"", &*escape_value(value), "\""]);
     }
     Ok(text)
-}
-
-/// Whether `name` is greater than `last`; most answers come from the first bytes.
-#[inline]
-fn is_in_order(last: &[u8], name: &[u8]) -> bool {
-    match (last.first(), name.first()) {
-        (Some(last_first), Some(first)) if last_first == first => last < name,
-        (last_first, first) => last_first < first,
-    }
 }

@@ -83,15 +83,20 @@ impl<'b> Fields<'b> {
     /// A value of up to ten bytes, seven bits each.
     #[inline]
     pub fn varint(&mut self) -> Result<u64> {
-        match self.body[self.at..self.end].first() {
-            Some(&byte) if byte < 0x80 => {
+        match self.bytes() {
+            [byte, ..] if *byte < 0x80 => {
                 self.at += 1;
-                Ok(u64::from(byte))
+                Ok(u64::from(*byte))
+            }
+            [low, high, ..] if *high < 0x80 => {
+                self.at += 2;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
             }
             _ => self.long_varint(),
         }
     }
 
+    #[cold]
     fn long_varint(&mut self) -> Result<u64> {
         let mut value = 0;
         for (index, &byte) in self.body[self.at..self.end].iter().take(10).enumerate() {
@@ -146,6 +151,24 @@ impl<'b> Fields<'b> {
         &self.body[self.at..self.end]
     }
 
+    /// The fields of a message that comes next under this tag, if its length is written in a byte or two and is sound. Says the
+    /// same as [`Self::tag`] and [`Self::message`], and says it faster.
+    #[inline]
+    pub fn next_message(&mut self, tag: u8) -> Option<Fields<'b>> {
+        let [first, low, high] = *self.bytes().first_chunk()?;
+        let (start, length) = match (low, high) {
+            (0..0x80, _) => (self.at + 2, usize::from(low)),
+            (_, 0..0x80) => (self.at + 3, usize::from(low & 0x7f) | usize::from(high) << 7),
+            _ => return None,
+        };
+        let end = start + length;
+        if first != tag || end > self.end {
+            return None;
+        }
+        self.at = end;
+        Some(Fields { body: self.body, at: start, end })
+    }
+
     /// All that is left, as text.
     pub fn text(&self, what: &str) -> Result<&'b str> {
         std::str::from_utf8(self.bytes()).map_err(|error| {
@@ -160,13 +183,16 @@ impl<'b> Fields<'b> {
         Self { end: self.at, ..*self }
     }
 
-    /// All that is left, in blocks; bytes of the last one behind the end are of no meaning.
+    /// All that is left, and what stands behind it in the body.
     #[inline]
-    pub fn blocks(&self) -> impl Iterator<Item = [u8; 16]> {
-        (self.at..self.end).step_by(16).map(|at| match self.body[at..].first_chunk() {
-            Some(block) => *block,
-            None => last_block(&self.body[at..]),
-        })
+    pub fn tail(&self) -> &'b [u8] {
+        &self.body[self.at..]
+    }
+
+    /// Goes on behind these bytes.
+    #[inline]
+    pub fn advance(&mut self, bytes: usize) {
+        self.at = (self.at + bytes).min(self.end);
     }
 
     /// Passes over a field that is not known: newer senders may have more. `known` is the highest number that is.
@@ -174,6 +200,12 @@ impl<'b> Fields<'b> {
         if tag.number() <= known {
             return Err(self.unexpected(tag, message));
         }
+        self.pass(tag, message)
+    }
+
+    /// Passes over the value of any field.
+    #[inline]
+    pub fn pass(&mut self, tag: Tag, message: &str) -> Result<()> {
         match tag.0 & 7 {
             Tag::VARINT => self.varint().map(drop),
             Tag::FIXED64 => self.double().map(drop),
@@ -197,14 +229,6 @@ impl<'b> Fields<'b> {
     pub fn fault(&self, at: usize, expected: &str, got: String) -> Box<DecodeError> {
         Box::new(DecodeError { place: Place::Byte(at), expected: expected.to_owned(), got: Excerpt::words(got) })
     }
-}
-
-/// Less than a block, filled up.
-#[cold]
-fn last_block(bytes: &[u8]) -> [u8; 16] {
-    let mut block = [0; 16];
-    block.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    block
 }
 
 #[cfg(test)]

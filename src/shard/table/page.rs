@@ -117,7 +117,7 @@ impl Table {
             ahead.extend(ordered.by_ref().take(LOOK_AHEAD).map(|(key, slot)| (key, &self.series.get(slot).value)));
             for (key, value) in &ahead {
                 // Nothing depends on what is read here, so the waits for memory overlap.
-                black_box((key.as_bytes().last(), std::mem::discriminant(*value)));
+                black_box((key.as_bytes().first(), key.as_bytes().last(), std::mem::discriminant(*value)));
             }
             if ahead.is_empty() {
                 return None;

@@ -24,6 +24,7 @@ use crate::model::value::{Millis, Value};
 use decoded::Decoded;
 use error::{DecodeError, Limits};
 use format::{Format, FormatKind, PushFormat};
+use proto_encode::LabelShape;
 use shown::ShownFamily;
 
 /// Protobuf messages of the `io.prometheus.client` schema, generated from `proto/`.
@@ -62,22 +63,35 @@ pub fn write_header(out: &mut Vec<u8>, format: Format, family: &ShownFamily) {
     }
 }
 
-/// Appends one series. `labels` is canonical label text. A windowed gauge without a recent push has none.
+/// The labels of a series as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct SeriesLabels<'a> {
+    /// Canonical label text.
+    pub text: &'a str,
+    /// Its shape, if it is known.
+    pub shape: Option<&'a LabelShape>,
+}
+
+/// Appends one series. A windowed gauge without a recent push has none.
+#[inline]
 pub fn write_series(
     out: &mut Vec<u8>,
     format: Format,
     family: &ShownFamily,
-    labels: &str,
+    labels: SeriesLabels<'_>,
     value: &Value,
     gauges: GaugeRule,
     now: Millis,
 ) {
-    let write = match format.kind {
-        FormatKind::Text0_0_4 | FormatKind::Text1_0_0 => text_encode::write_series,
-        FormatKind::OpenMetrics0_0_1 | FormatKind::OpenMetrics1_0_0 => openmetrics_encode::write_series,
-        FormatKind::Protobuf => proto_encode::write_series,
-    };
-    write(out, family, labels, value, gauges, now);
+    match format.kind {
+        FormatKind::Text0_0_4 | FormatKind::Text1_0_0 => {
+            text_encode::write_series(out, family, labels.text, value, gauges, now);
+        }
+        FormatKind::OpenMetrics0_0_1 | FormatKind::OpenMetrics1_0_0 => {
+            openmetrics_encode::write_series(out, family, labels.text, value, gauges, now);
+        }
+        FormatKind::Protobuf => proto_encode::write_series(out, family, labels, value, gauges, now),
+    }
 }
 
 /// What stands at a page's end.

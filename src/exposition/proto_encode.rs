@@ -1,13 +1,17 @@
 //! Writes delimited protobuf. A series is one `metric` field, so the series of all shards stand one after the other behind one
-//! family header. Label pairs are written from canonical label text as it stands, all else by the generated types.
+//! family header. Numbers and label pairs, which are most of a page, are written by hand, all else by the generated types.
+
+mod shape;
+
+pub use shape::LabelShape;
 
 use std::borrow::Cow;
 
 use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint};
 use smallvec::SmallVec;
-use wide::u8x16;
 
+use super::SeriesLabels;
 use super::line_encode::shown_labels;
 use super::proto;
 use super::shown::ShownFamily;
@@ -64,25 +68,30 @@ const HISTOGRAM: u8 = 7 << 3 | 2;
 pub fn write_series(
     out: &mut Vec<u8>,
     family: &ShownFamily,
-    labels: &str,
+    labels: SeriesLabels<'_>,
     value: &Value,
     gauges: GaugeRule,
     now: Millis,
 ) {
-    let labels = shown_labels(family, labels);
-    match value {
-        Value::Number(number) => write_number(out, &labels, number_field(family.kind), *number),
-        Value::Window(window) => {
-            if let Some(number) = shown_gauge(window, gauges, now) {
-                write_number(out, &labels, GAUGE, number);
-            }
+    let number = match value {
+        Value::Number(number) => Some(*number),
+        Value::Window(window) => match shown_gauge(window, gauges, now) {
+            Some(number) => Some(number),
+            None => return,
+        },
+        Value::Counter(counter) if family.kind != MetricKind::Counter => Some(counter.value),
+        Value::Counter(_) | Value::Histogram(_) | Value::Summary(_) => None,
+    };
+    let text = shown_labels(family, labels.text);
+    match (number, labels.shape, value) {
+        (Some(number), Some(shape), _) if matches!(text, Cow::Borrowed(_)) => {
+            shape.write_number(out, labels.text, number_field(family.kind), number);
         }
-        Value::Counter(counter) if family.kind == MetricKind::Counter => {
-            write_message(out, &labels, COUNTER, &counter_message(counter));
-        }
-        Value::Counter(counter) => write_number(out, &labels, number_field(family.kind), counter.value),
-        Value::Histogram(histogram) => write_message(out, &labels, HISTOGRAM, &histogram_message(histogram)),
-        Value::Summary(summary) => write_message(out, &labels, SUMMARY, &summary_message(summary)),
+        (Some(number), ..) => write_number(out, &text, number_field(family.kind), number),
+        (None, _, Value::Counter(counter)) => write_message(out, &text, COUNTER, &counter_message(counter)),
+        (None, _, Value::Histogram(histogram)) => write_message(out, &text, HISTOGRAM, &histogram_message(histogram)),
+        (None, _, Value::Summary(summary)) => write_message(out, &text, SUMMARY, &summary_message(summary)),
+        (None, _, Value::Number(_) | Value::Window(_)) => {}
     }
 }
 
@@ -94,16 +103,18 @@ fn number_field(kind: MetricKind) -> u8 {
     }
 }
 
-/// A `Gauge`, `Counter` or `Untyped` of nothing but a value, which all are written alike.
-#[inline]
 fn write_number(out: &mut Vec<u8>, labels: &str, field: u8, number: f64) {
-    let mut message = [0; 11];
-    message[0] = field;
-    message[1] = 9;
-    message[2] = 1 << 3 | 1;
-    message[3..].copy_from_slice(&number.to_le_bytes());
+    let message = number_message(field, number);
     begin_metric(out, labels, message.len());
     out.extend_from_slice(&message);
+}
+
+/// A `Gauge`, `Counter` or `Untyped` of nothing but a value, which all are written alike.
+#[inline]
+fn number_message(field: u8, number: f64) -> [u8; 11] {
+    let mut message = [field, 9, 1 << 3 | 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    message[3..].copy_from_slice(&number.to_le_bytes());
+    message
 }
 
 fn write_message(out: &mut Vec<u8>, labels: &str, field: u8, message: &impl Message) {
@@ -115,126 +126,7 @@ fn write_message(out: &mut Vec<u8>, labels: &str, field: u8, message: &impl Mess
 }
 
 /// Appends a metric up to its labels; `length` bytes are to follow.
-#[inline]
 fn begin_metric(out: &mut Vec<u8>, labels: &str, length: usize) {
-    match PlainPairs::of(labels) {
-        Some(pairs) => pairs.begin_metric(out, length),
-        None => begin_metric_slowly(out, labels, length),
-    }
-}
-
-/// Label text up to a length, without escapes and quoted names: its pairs are where its quotes are.
-struct PlainPairs<'a> {
-    labels: &'a [u8],
-    /// Where the quotes are.
-    quotes: [u8; 2 * PlainPairs::MOST_PAIRS],
-    count: usize,
-}
-
-impl<'a> PlainPairs<'a> {
-    /// All lengths within are then written in one byte.
-    const LONGEST: usize = 120;
-    /// Each pair has five bytes and a comma at the least.
-    const MOST_PAIRS: usize = 21;
-
-    #[inline]
-    fn of(labels: &'a str) -> Option<Self> {
-        let labels = labels.as_bytes();
-        if labels.len() > Self::LONGEST || labels.first() == Some(&b'"') {
-            return None;
-        }
-        let mut pairs = Self { labels, quotes: [0; 2 * Self::MOST_PAIRS], count: 0 };
-        let (blocks, rest) = labels.as_chunks();
-        for (index, block) in blocks.iter().enumerate() {
-            pairs.add_quotes(index * BLOCK, block)?;
-        }
-        let mut last = [0; BLOCK];
-        copy(&mut last, rest, rest.len());
-        pairs.add_quotes(blocks.len() * BLOCK, &last)?;
-        Some(pairs)
-    }
-
-    #[inline]
-    fn add_quotes(&mut self, start: usize, block: &[u8; BLOCK]) -> Option<()> {
-        let block = u8x16::new(*block);
-        if block.simd_eq(u8x16::splat(b'\\')).to_bitmask() != 0 {
-            return None;
-        }
-        let mut quotes = block.simd_eq(u8x16::splat(b'"')).to_bitmask();
-        while quotes != 0 {
-            *self.quotes.get_mut(self.count)? = (start + quotes.trailing_zeros() as usize) as u8;
-            self.count += 1;
-            quotes &= quotes - 1;
-        }
-        Some(())
-    }
-
-    #[inline]
-    fn begin_metric(&self, out: &mut Vec<u8>, length: usize) {
-        let pairs = self.count / 2;
-        // Of each pair `="",` is left out, but for the last comma, and six bytes of tags and lengths come in.
-        let labels_length = self.labels.len() + 2 * pairs + usize::from(pairs > 0);
-        out.push(METRIC);
-        encode_varint((labels_length + length) as u64, out);
-        let start = out.len();
-        out.resize(start + labels_length + 2 * BLOCK, 0);
-        self.write(&mut out[start..]);
-        out.truncate(start + labels_length);
-    }
-
-    #[inline]
-    fn write(&self, mut out: &mut [u8]) {
-        let mut name_start = 0;
-        let (pairs, _) = self.quotes[..self.count].as_chunks();
-        for &[open, close] in pairs {
-            let (open, close) = (usize::from(open), usize::from(close));
-            let (name, value) = (open - 1 - name_start, close - open - 1);
-            out[..4].copy_from_slice(&[LABEL, (name + value + 4) as u8, NAME, name as u8]);
-            copy(&mut out[4..], &self.labels[name_start..], name);
-            out[4 + name..][..2].copy_from_slice(&[VALUE, value as u8]);
-            copy(&mut out[6 + name..], &self.labels[open + 1..], value);
-            out = &mut out[6 + name + value..];
-            name_start = close + 2;
-        }
-    }
-}
-
-/// Bytes that are copied at once.
-const BLOCK: usize = size_of::<u8x16>();
-
-/// Copies `length` bytes, or a few more where both sides have them: whole blocks are faster.
-#[inline]
-fn copy(to: &mut [u8], from: &[u8], length: usize) {
-    let mut at = 0;
-    while at < length {
-        if copy_chunk::<BLOCK>(to, from, at) {
-            at += BLOCK;
-        } else if copy_chunk::<8>(to, from, at) {
-            at += 8;
-        } else if copy_chunk::<4>(to, from, at) {
-            at += 4;
-        } else {
-            to[at] = from[at];
-            at += 1;
-        }
-    }
-}
-
-#[inline]
-fn copy_chunk<const N: usize>(to: &mut [u8], from: &[u8], at: usize) -> bool {
-    let chunks =
-        (to.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<N>), from.get(at..).and_then(<[u8]>::first_chunk));
-    match chunks {
-        (Some(to), Some(from)) => {
-            *to = *from;
-            true
-        }
-        _ => false,
-    }
-}
-
-/// The same where names or values are long, or not written as they are.
-fn begin_metric_slowly(out: &mut Vec<u8>, labels: &str, length: usize) {
     let pairs = Split { rest: labels };
     let plain: Pairs<'_> = pairs.map(|(name, value)| (plain_name(name), unescape(value))).collect();
     let labels_length: usize = plain.iter().map(|(name, value)| field_length(pair_length(name, value))).sum();

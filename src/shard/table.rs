@@ -3,6 +3,7 @@
 
 mod order;
 mod page;
+mod shapes;
 
 pub use page::{Cursor, Page, PageRequest, PageSeries};
 
@@ -15,6 +16,7 @@ use crate::aggregate::{first_number, merge_counter_extra, merge_histogram, merge
 use crate::model::labels::are_one_when_escaped;
 use crate::model::value::{Millis, Value};
 use order::FamilyOrder;
+use shapes::{ShapeId, Shapes};
 
 /// A shard's slice of the state.
 #[derive(Debug, Default)]
@@ -23,6 +25,7 @@ pub struct Table {
     series: Slots,
     /// By family id; those without series here may be missing.
     orders: Vec<FamilyOrder>,
+    shapes: Shapes,
 }
 
 /// Series looked up at once.
@@ -43,6 +46,8 @@ struct Series {
     value: Value,
     /// [`crate::model::family::Family::id`].
     family: u32,
+    /// Of the key.
+    shape: Option<ShapeId>,
 }
 
 /// Series by slot number, in blocks that never move: growing copies nothing.
@@ -209,7 +214,8 @@ impl Table {
     fn create(&mut self, batch: &Batch, series: SeriesRef, family: &BatchFamily, value: Value) {
         let key: Arc<str> = batch.key(series).into();
         let id = family.family.id;
-        let slot = self.series.push(Series { key, value, family: id });
+        let shape = self.shapes.of(&key);
+        let slot = self.series.push(Series { key, value, family: id, shape });
         let entry = IndexEntry { hash: series.hash as u32, slot };
         self.index.insert_unique(table_hash(entry.hash), entry, |entry| table_hash(entry.hash));
         let order = id as usize;

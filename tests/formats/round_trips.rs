@@ -49,6 +49,11 @@ proptest! {
             let page = first.scrape(format);
             let second = Server::start(&[]);
             second.take_as(format, &page);
+            if format == Format::Protobuf {
+                // Series are in the order of no other page: shard by shard.
+                prop_assert_eq!(difference(&second.scrape_families(), &first.scrape_families()), None);
+                continue;
+            }
             let shown = second.scrape(format);
             let [mut shown, mut page] = [shown, page].map(|page| lines(&page));
             if format == Format::Text {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Table;
 use crate::aggregate::{GaugeRule, NumberRule};
-use crate::exposition::format::Format;
+use crate::exposition::SeriesLabels;
+use crate::exposition::format::{Format, FormatKind};
 use crate::exposition::shown::ShownFamily;
 use crate::exposition::write_series;
 use crate::model::family::MetricKind;
@@ -50,7 +51,8 @@ impl PageRequest {
 pub struct Page {
     /// The series as the format writes them, one after the other; no family header.
     pub text: Vec<u8>,
-    /// Their canonical label texts, one after the other: the order between shards.
+    /// Their canonical label texts, one after the other: the order between shards. Protobuf asks for none, so there it is empty, and
+    /// each shard's series of a family stand together.
     pub keys: String,
     /// One entry for each series.
     pub series: Vec<PageSeries>,
@@ -111,25 +113,29 @@ impl Table {
         // What was added up before the family was known to be a gauge with a window is no value within it.
         let hides_numbers =
             family.kind == MetricKind::Gauge && matches!(request.gauges.number_rule(), NumberRule::Window(_));
+        let is_ordered = request.format.kind != FormatKind::Protobuf;
         let mut ordered = self.orders[family.family.id as usize].after(cursor.after.as_deref());
         let mut ahead = Vec::with_capacity(LOOK_AHEAD);
         loop {
-            ahead.extend(ordered.by_ref().take(LOOK_AHEAD).map(|(key, slot)| (key, &self.series.get(slot).value)));
-            for (key, value) in &ahead {
+            ahead.extend(ordered.by_ref().take(LOOK_AHEAD).map(|(key, slot)| (key, self.series.get(slot))));
+            for (key, series) in &ahead {
                 // Nothing depends on what is read here, so the waits for memory overlap.
-                black_box((key.as_bytes().first(), key.as_bytes().last(), std::mem::discriminant(*value)));
+                black_box((key.as_bytes().first(), key.as_bytes().last(), std::mem::discriminant(&series.value)));
             }
             if ahead.is_empty() {
                 return None;
             }
-            for (key, value) in ahead.drain(..) {
-                if hides_numbers && matches!(value, Value::Number(_)) {
+            for (key, series) in ahead.drain(..) {
+                if hides_numbers && matches!(series.value, Value::Number(_)) {
                     continue;
                 }
                 let before = page.text.len();
-                write_series(&mut page.text, request.format, family, key, value, request.gauges, now);
+                let labels = SeriesLabels { text: key, shape: self.shapes.get(series.shape) };
+                write_series(&mut page.text, request.format, family, labels, &series.value, request.gauges, now);
                 if page.text.len() > before {
-                    page.keys.push_str(key);
+                    if is_ordered {
+                        page.keys.push_str(key);
+                    }
                     page.series.push(PageSeries {
                         family: cursor.family as u32,
                         text_end: page.text.len() as u32,

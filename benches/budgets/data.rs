@@ -1,6 +1,7 @@
 //! The series and bodies that are pushed: names and labels as a fleet of HTTP services has them, about 115 bytes a line.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use catchment::exposition::format::PushFormat;
 use catchment::exposition::proto;
@@ -106,6 +107,13 @@ fn metric(line: &str) -> proto::Metric {
         counter: Some(proto::Counter { value, ..proto::Counter::default() }),
         ..proto::Metric::default()
     }
+}
+
+/// A body as a client sends it with `Content-Encoding: gzip`.
+pub fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(body).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
 }
 
 fn write_sample(out: &mut String, series: usize) {

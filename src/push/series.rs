@@ -1,19 +1,22 @@
 //! Puts a push's samples into series, splits the series by shard, and refuses what a series cannot be.
 
+mod parts;
+
 use std::collections::HashSet;
+
+use parts::finish_histograms;
 
 use super::families::{FamilyPlan, ResolvedName};
 use super::seen::SeenSeries;
 use super::{PushError, fault};
-use crate::aggregate::MOST_BUCKETS;
 use crate::exposition::decoded::{Decoded, Places, Sample, SampleExtra, SeriesText, WholeHistogram, WholeSummary};
 use crate::exposition::error::{DecodeError, Limits, Place};
-use crate::exposition::number::{float_text, parse_float};
+use crate::exposition::number::float_text;
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::labels::{GroupLabels, are_one_when_escaped, has_quoted_names, write_canonical};
 use crate::model::timestamp::Timestamp;
-use crate::model::value::{Bucket, BucketExemplar, Histogram, Summary};
-use crate::shard::batch::{Batch, CounterExtra, HistogramUpdate, NumberUpdate, Router, SeriesRef, SummaryUpdate};
+use crate::model::value::BucketExemplar;
+use crate::shard::batch::{Batch, CounterExtra, NumberUpdate, Router, SeriesRef};
 
 /// What is the same for all samples of a push.
 pub(super) struct Context<'a> {
@@ -272,24 +275,6 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// When a series began to count. For a counter its total came before.
-    fn created(&mut self, sample: &Sample, name: ResolvedName, created: Timestamp) -> Result<bool, Refused> {
-        if name.kind == MetricKind::Counter {
-            return self.counter_created(sample, name, created);
-        }
-        self.position(&sample.series, name, sample.value)?;
-        let (shard, index, is_new) = match name.kind.is_histogram() {
-            true => self.histogram(&sample.series, name)?,
-            false => self.summary(&sample.series, name)?,
-        };
-        let batch = &mut self.batches[shard];
-        let before = match name.kind.is_histogram() {
-            true => batch.histograms[index].histogram.created.replace(created),
-            false => batch.summaries[index].summary.created.replace(created),
-        };
-        if before.is_some() { Err(Refused::Repeated(self.labels.clone())) } else { Ok(is_new) }
-    }
-
     fn counter_created(&mut self, sample: &Sample, name: ResolvedName, created: Timestamp) -> Result<bool, Refused> {
         let (hash, labels) = self.labels_and_hash(&sample.series, name)?;
         let labels = labels.unwrap_or(&self.labels);
@@ -326,153 +311,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Returns whether the sample is the first of its series, as [`Self::summary_part`] does.
-    fn histogram_part(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
-        let bound = self.position(&sample.series, name, sample.value)?;
-        let (shard, index, is_new) = self.histogram(&sample.series, name)?;
-        self.last = Some(LastPart { shard, index, bound });
-        let histogram = &mut self.batches[shard].histograms[index].histogram;
-        let is_repeated = match (bound, name.role) {
-            (Some(bound), _) => {
-                histogram.buckets.push(Bucket { bound, count: sample.value });
-                false
-            }
-            (None, SampleRole::Sum) => histogram.sum.replace(sample.value).is_some(),
-            (None, _) => histogram.count.replace(sample.value).is_some(),
-        };
-        if is_repeated { Err(Refused::Repeated(self.labels.clone())) } else { Ok(is_new) }
-    }
-
-    fn whole_histogram(
-        &mut self,
-        series: &SeriesText,
-        name: ResolvedName,
-        histogram: Histogram,
-    ) -> Result<bool, Refused> {
-        self.position(series, ResolvedName { role: SampleRole::Count, ..name }, histogram.count.unwrap_or(0.0))?;
-        let (shard, index, is_new) = self.histogram(series, name)?;
-        if !is_new {
-            return Err(Refused::Repeated(self.labels.clone()));
-        }
-        self.batches[shard].histograms[index].histogram = histogram;
-        Ok(true)
-    }
-
-    /// The histogram whose labels are in the scratch: its shard, its index there, and whether it is new.
-    fn histogram(&mut self, series: &SeriesText, name: ResolvedName) -> Result<(usize, usize, bool), PushError> {
-        let hash = self.hash(name);
-        let shard = self.context.router.shard(hash);
-        let batch = &mut self.batches[shard];
-        let next = batch.histograms.len() as u32;
-        let is_same = |at: u32| {
-            batch.histograms.get(at as usize).is_some_and(|update| is_series(batch, update.series, name, &self.labels))
-        };
-        let known = self.seen.find_or_insert(hash, next, is_same);
-        if known.is_none() {
-            limit_key(self.context, &mut self.key_bytes, series, &self.labels)?;
-            let place = series.place;
-            let series = batch.push_key(hash, name.family, &self.labels);
-            batch.histograms.push(HistogramUpdate { series, histogram: Histogram::default() });
-            self.first_places[shard].push(place);
-        }
-        Ok((shard, known.unwrap_or(next) as usize, known.is_none()))
-    }
-
-    fn summary_part(&mut self, sample: &Sample, name: ResolvedName) -> Result<bool, Refused> {
-        let quantile = self.position(&sample.series, name, sample.value)?;
-        let (shard, index, is_new) = self.summary(&sample.series, name)?;
-        if let Some(quantile) = quantile {
-            if !self.parts.insert((self.hash(name), part_of(name.role, Some(quantile)))) {
-                let separator = if self.labels.is_empty() { "" } else { "," };
-                return Err(Refused::Repeated(format!(
-                    "{}{separator}quantile=\"{}\"",
-                    self.labels,
-                    float_text(quantile)
-                )));
-            }
-            return Ok(is_new);
-        }
-        let summary = &mut self.batches[shard].summaries[index].summary;
-        let is_repeated = match name.role {
-            SampleRole::Sum => summary.sum.replace(sample.value).is_some(),
-            _ => summary.count.replace(sample.value).is_some(),
-        };
-        if is_repeated { Err(Refused::Repeated(self.labels.clone())) } else { Ok(is_new) }
-    }
-
-    fn whole_summary(&mut self, series: &SeriesText, name: ResolvedName, summary: Summary) -> Result<bool, Refused> {
-        self.position(series, ResolvedName { role: SampleRole::Count, ..name }, summary.count.unwrap_or(0.0))?;
-        let (shard, index, is_new) = self.summary(series, name)?;
-        if !is_new {
-            return Err(Refused::Repeated(self.labels.clone()));
-        }
-        self.batches[shard].summaries[index].summary = summary;
-        Ok(true)
-    }
-
-    /// The summary whose labels are in the scratch, as [`Self::histogram`].
-    fn summary(&mut self, series: &SeriesText, name: ResolvedName) -> Result<(usize, usize, bool), PushError> {
-        let hash = self.hash(name);
-        let shard = self.context.router.shard(hash);
-        let batch = &mut self.batches[shard];
-        let next = batch.summaries.len() as u32;
-        let is_same = |at: u32| {
-            batch.summaries.get(at as usize).is_some_and(|update| is_series(batch, update.series, name, &self.labels))
-        };
-        let known = self.seen.find_or_insert(hash, next, is_same);
-        if known.is_none() {
-            limit_key(self.context, &mut self.key_bytes, series, &self.labels)?;
-            let series = batch.push_key(hash, name.family, &self.labels);
-            batch.summaries.push(SummaryUpdate { series, summary: Summary::default() });
-        }
-        Ok((shard, known.unwrap_or(next) as usize, known.is_none()))
-    }
-
     /// The hash of the series whose labels are in the scratch.
     fn hash(&self, name: ResolvedName) -> u64 {
         let router = self.context.router;
         router.series_hash(name.family_hash, router.hasher().hash_labels(&self.labels))
-    }
-
-    /// Checks a sample that is not kept as if it were.
-    fn check_discarded(
-        &mut self,
-        series: &SeriesText,
-        name: ResolvedName,
-        value: f64,
-        family: &str,
-    ) -> Result<(), PushError> {
-        let quantile = self.position(series, name, value)?;
-        if self.parts.insert((self.hash(name), part_of(name.role, quantile))) {
-            return Ok(());
-        }
-        let name = format!("{family}{}", suffix(name.kind, name.role));
-        Err(PushError::DuplicateSeries(repeated(self.context.place(series), &name, &self.labels)))
-    }
-
-    /// Writes the series' labels to the scratch. Checks the sample, and that `le` or `quantile` stands on buckets and
-    /// quantiles and nowhere else; returns its value.
-    fn position(&mut self, series: &SeriesText, name: ResolvedName, value: f64) -> Result<Option<f64>, PushError> {
-        let label = if name.kind.is_histogram() { "le" } else { "quantile" };
-        let place = self.context.place(series);
-        let invalid = |expected: String, got: &str| Err(PushError::InvalidSample(fault(place, expected, got)));
-        if self.context.group.contains(label) {
-            return invalid(format!("a path without the label {label} for a {}", name.kind.name()), label);
-        }
-        let has_position = name.role.position_label().is_some();
-        let is_count = matches!(name.role, SampleRole::Bucket | SampleRole::Count);
-        if is_count && !is_at_least_zero(value) {
-            return invalid("a count of at least 0".to_owned(), &float_text(value));
-        }
-        match self.write_labels(series, Some(label))? {
-            None if has_position => invalid(format!("the label {label}"), "none"),
-            None => Ok(None),
-            Some(text) if !has_position => invalid(format!("no label {label} here"), &format!("{label}=\"{text}\"")),
-            Some(text) => match parse_float(text.as_bytes()).filter(|position| !position.is_nan()) {
-                Some(position) => Ok(Some(position)),
-                None => invalid(format!("a number as {label}"), &format!("\"{text}\"")),
-            },
-        }
     }
 
     /// Writes canonical label text to the scratch; returns the value of the label `left_out`, as written.
@@ -522,38 +364,4 @@ fn is_at_least_zero(value: f64) -> bool {
 fn is_series(batch: &Batch, series: SeriesRef, name: ResolvedName, labels: &str) -> bool {
     let key = batch.key(series);
     series.family == name.family && (key == labels || are_one_when_escaped(key, labels))
-}
-
-/// Puts buckets in order, and adds the `+Inf` bucket where only the count was pushed.
-fn finish_histograms<'n>(
-    batch: &mut Batch,
-    first_places: &[u32],
-    places: Places,
-    family_name: impl Fn(SeriesRef) -> &'n str,
-) -> Result<(), PushError> {
-    let Batch { keys, histograms, .. } = batch;
-    for (HistogramUpdate { series, histogram }, first_place) in histograms.iter_mut().zip(first_places) {
-        let place = places.at(*first_place);
-        let buckets = &mut histogram.buckets;
-        if !buckets.is_sorted_by(|one, other| one.bound < other.bound) {
-            buckets.sort_by(|one, other| one.bound.total_cmp(&other.bound));
-        }
-        if let Some(pair) = buckets.windows(2).find(|pair| pair[0].bound == pair[1].bound) {
-            let key = keys.get(series.key_start as usize..series.key_end as usize).unwrap_or_default();
-            let separator = if key.is_empty() { "" } else { "," };
-            let labels = format!("{key}{separator}le=\"{}\"", float_text(pair[0].bound));
-            let error = repeated(place, &format!("{}_bucket", family_name(*series)), &labels);
-            return Err(PushError::DuplicateSeries(error));
-        }
-        if buckets.len() > MOST_BUCKETS {
-            let expected = format!("at most {MOST_BUCKETS} buckets in a histogram");
-            return Err(PushError::InvalidSample(fault(place, expected, buckets.len().to_string())));
-        }
-        histogram.exemplars.sort_by(|one, other| one.bound.total_cmp(&other.bound));
-        let has_infinity = buckets.last().is_some_and(|bucket| bucket.bound == f64::INFINITY);
-        if let (false, Some(count)) = (has_infinity, histogram.count) {
-            buckets.push(Bucket { bound: f64::INFINITY, count });
-        }
-    }
-    Ok(())
 }

@@ -1,7 +1,8 @@
 //! Histograms: classic buckets, native ones, or both in one message.
 
+use super::Decoder;
+use super::values::timestamp;
 use super::wire::{Fields, Result, Tag};
-use super::{Decoder, timestamp};
 use crate::aggregate::{MOST_NATIVE_BUCKETS, add_exemplars, limit_buckets, reduce_schema};
 use crate::exposition::error::DecodeError;
 use crate::exposition::number::float_text;

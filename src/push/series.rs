@@ -82,27 +82,41 @@ impl Assembly<'_, '_> {
         let mut next = extras.next();
         for (index, sample) in samples.iter().enumerate() {
             let name = self.plan.names[sample.series.name as usize];
-            if name.is_discarded {
-                self.discard(&sample.series, name, sample.value)?;
-                continue;
-            }
-            let extra = next.take_if(|extra| extra.sample == index as u32);
-            if extra.is_some() {
-                next = extras.next();
-            }
-            if let (SampleRole::Created, Some(SampleExtra { created: Some(created), .. })) = (name.role, &extra) {
-                self.add(&sample.series, name.role, |builder, name| builder.created(sample, name, *created))?;
-                continue;
-            }
-            self.add(&sample.series, name.role, |builder, name| match (name.role, name.kind) {
-                (SampleRole::Number, _) => builder.number(sample, name),
-                (_, kind) if kind.is_histogram() => builder.histogram_part(sample, name),
-                _ => builder.summary_part(sample, name),
-            })?;
-            if let Some(extra) = extra {
-                self.builder.extra(name, extra);
+            if next.as_ref().is_some_and(|extra| extra.sample as usize == index) {
+                let extra = std::mem::replace(&mut next, extras.next());
+                self.part_with_extra(sample, name, extra)?;
+            } else {
+                self.part(sample, name)?;
             }
         }
+        Ok(())
+    }
+
+    #[inline]
+    fn part(&mut self, sample: &Sample, name: ResolvedName) -> Result<(), PushError> {
+        if name.is_discarded {
+            return self.discard(&sample.series, name, sample.value);
+        }
+        self.add(&sample.series, name.role, |builder, name| match (name.role, name.kind) {
+            (SampleRole::Number, _) => builder.number(sample, name),
+            (_, kind) if kind.is_histogram() => builder.histogram_part(sample, name),
+            _ => builder.summary_part(sample, name),
+        })
+    }
+
+    #[cold]
+    fn part_with_extra(
+        &mut self,
+        sample: &Sample,
+        name: ResolvedName,
+        extra: Option<SampleExtra>,
+    ) -> Result<(), PushError> {
+        let Some(extra) = extra.filter(|_| !name.is_discarded) else { return self.part(sample, name) };
+        if let (SampleRole::Created, Some(created)) = (name.role, extra.created) {
+            return self.add(&sample.series, name.role, |builder, name| builder.created(sample, name, created));
+        }
+        self.part(sample, name)?;
+        self.builder.extra(name, extra);
         Ok(())
     }
 
@@ -257,7 +271,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The hash of a number's series. Its labels are returned if they can be taken as they stand, else they are in the scratch.
-    #[inline]
+    #[inline(always)]
     fn labels_and_hash(
         &mut self,
         series: &SeriesText,
@@ -338,21 +352,23 @@ fn part_of(role: SampleRole, quantile: Option<f64>) -> u64 {
 }
 
 /// Counts a new series' label text, unless it or all of them together are too long.
-#[inline]
+#[inline(always)]
 fn limit_key(context: &Context<'_>, key_bytes: &mut usize, series: &SeriesText, labels: &str) -> Result<(), PushError> {
     let limits = context.limits;
-    let refused = |what: &str, limit: usize| {
-        let expected = format!("{what} of at most {limit} bytes with the labels of the path");
-        Err(PushError::Malformed(fault(context.place(series), expected, "more")))
-    };
     *key_bytes += labels.len();
     if labels.len() > limits.series_length {
-        refused("the labels of a series", limits.series_length)
+        Err(too_long("the labels of a series", limits.series_length, context.place(series)))
     } else if *key_bytes > limits.push_length {
-        refused("the labels of a push", limits.push_length)
+        Err(too_long("the labels of a push", limits.push_length, context.place(series)))
     } else {
         Ok(())
     }
+}
+
+#[cold]
+fn too_long(what: &str, limit: usize, place: Place) -> PushError {
+    let expected = format!("{what} of at most {limit} bytes with the labels of the path");
+    PushError::Malformed(fault(place, expected, "more"))
 }
 
 /// Not so for NaN.

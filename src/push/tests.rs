@@ -5,6 +5,7 @@ use crate::aggregate::GaugePolicy;
 use crate::exposition::decode;
 use crate::exposition::format::PushFormat;
 use crate::model::family::MetricKind;
+use crate::model::timestamp::Timestamp;
 use crate::model::value::{Histogram, Summary};
 use crate::registry::Registry;
 use proptest::prelude::*;
@@ -210,5 +211,25 @@ proptest! {
             let doubled = format!("{body}{series} 1\n");
             prop_assert!(matches!(Fixture::new(shards).push(&doubled), Err(PushError::DuplicateSeries(_))));
         }
+    }
+}
+
+#[test]
+fn what_comes_with_samples_stays_with_them() {
+    let body = "# TYPE s summary\ns_count 1\ns_created 5\n# TYPE c counter\nc_total 1 # {id=\"1\"} 0.5\nc_created 7.25\n\
+                # TYPE h histogram\nh_bucket{le=\"1\"} 1 # {id=\"2\"} 0.7\nh_created 9\n# EOF\n";
+    for summaries in [SummaryPolicy::SumCount, SummaryPolicy::Discard] {
+        let mut fixture = Fixture::new(1);
+        fixture.rules.summaries = summaries;
+        let push =
+            fixture.assemble_as(PushFormat::OpenMetrics, body.as_bytes(), &GroupLabels::default()).expect("valid");
+        let batch = &push.batches[0];
+        let created: Vec<_> = batch.counters.iter().filter_map(|extra| extra.created).collect();
+        assert_eq!(created, [Timestamp { seconds: 7, nanos: 250_000_000 }], "{summaries:?}");
+        assert_eq!(batch.counters.iter().filter(|extra| extra.exemplar.is_some()).count(), 1);
+        let histogram = &batch.histograms[0].histogram;
+        assert_eq!((histogram.created.map(|created| created.seconds), histogram.exemplars.len()), (Some(9), 1));
+        let kept = batch.summaries.iter().filter_map(|update| update.summary.created).count();
+        assert_eq!(kept, usize::from(summaries == SummaryPolicy::SumCount));
     }
 }

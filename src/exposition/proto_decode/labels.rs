@@ -56,41 +56,49 @@ impl<'a> Arena<'a> {
         &self.text[..self.used]
     }
 
-    /// Writes the place's name and the value that `tail` begins with, if that is ASCII without `"`, `\` and line feed; else
-    /// leaves nothing. Room has been made for the metric.
+    /// Writes pairs that a metric begins with as long as they have the places' names, short values, and no byte in them that
+    /// needs care; returns how many. The last value's closing quote is not written. Room has been made for the metric.
     #[inline]
-    fn push_pair(&mut self, place: &Place<'_>, tail: &[u8], value_length: usize) -> bool {
-        let Some(target) = self.text.get_mut(self.used..) else { return false };
-        let Some(name) = target.first_chunk_mut() else { return false };
-        *name = place.text;
-        let Some(target) = target.get_mut(place.text_length..) else { return false };
-        let (sources, _) = tail.as_chunks::<BLOCK>();
-        let mut at = 0;
-        for source in sources {
-            let Some(target) = target.get_mut(at..at + BLOCK) else { return false };
-            target.copy_from_slice(source);
-            let left = value_length - at;
-            let marks = needs_care(u8x16::new(*source)).to_bitmask();
-            if left <= BLOCK {
-                let is_plain = marks & (u32::MAX >> (32 - left)) == 0;
-                return is_plain && self.end_pair(place, value_length);
+    fn push_pairs(&mut self, places: &[Place<'_>], metric: &mut Fields<'_>, most_value: usize) -> usize {
+        let (mut tail, mut left, mut at) = (metric.tail(), metric.len(), self.used);
+        let mut count = 0;
+        for place in places {
+            let Some((length, value_length)) = place.pair(tail, left) else { break };
+            let Some(name) = self.text.get_mut(at..).and_then(<[u8]>::first_chunk_mut) else { break };
+            *name = place.text;
+            let value_at = at + place.text_length;
+            if value_length > most_value
+                || !copy_plain(&mut self.text[value_at..], &tail[length - value_length..], value_length)
+            {
+                break;
             }
-            if marks != 0 {
-                return false;
-            }
-            at += BLOCK;
+            at = value_at + value_length;
+            (tail, left) = (&tail[length..], left - length);
+            count += 1;
         }
-        false
+        self.used = at;
+        metric.advance(metric.len() - left);
+        count
     }
+}
 
-    #[inline]
-    fn end_pair(&mut self, place: &Place<'_>, value_length: usize) -> bool {
-        let end = self.used + place.text_length + value_length;
-        let Some(quote) = self.text.get_mut(end) else { return false };
-        *quote = b'"';
-        self.used = end + 1;
-        true
+/// Copies so many bytes, in blocks, if all of them can stand between quotes as they are.
+#[inline]
+fn copy_plain(to: &mut [u8], from: &[u8], length: usize) -> bool {
+    let ((to, _), (from, _)) = (to.as_chunks_mut::<BLOCK>(), from.as_chunks::<BLOCK>());
+    let mut left = length;
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+        let marks = needs_care(u8x16::new(*from)).to_bitmask();
+        if left <= BLOCK {
+            return marks << (32 - left) == 0;
+        }
+        if marks != 0 {
+            return false;
+        }
+        left -= BLOCK;
     }
+    false
 }
 
 /// Marks, in the top bit of each byte, what cannot stand between quotes as it is, and what is not ASCII.
@@ -123,7 +131,7 @@ struct Place<'b> {
     head: [u8x16; 2],
     /// Which bytes of that may be any.
     any: [u8x16; 2],
-    /// A comma, but at the first place, the name, and `="`.
+    /// The quote that closes the value before and a comma, but at the first place, the name, and `="`.
     text: [u8; PLACE_LENGTH],
     text_length: usize,
 }
@@ -148,11 +156,10 @@ impl<'b> Place<'b> {
         any[..=end].fill(0);
         // The length of the pair.
         any[1] = u8::MAX;
-        let comma = usize::from(index > 0);
-        place.text[..comma].fill(b',');
-        place.text[comma..comma + name.len()].copy_from_slice(name);
-        place.text[comma + name.len()..][..2].copy_from_slice(b"=\"");
-        Self { head: blocks(head), any: blocks(any), text_length: comma + name.len() + 2, ..place }
+        let before: &[u8] = if index > 0 { b"\"," } else { b"" };
+        let text = [before, name, b"=\""].concat();
+        place.text[..text.len()].copy_from_slice(&text);
+        Self { head: blocks(head), any: blocks(any), text_length: text.len(), ..place }
     }
 
     fn is_short(&self) -> bool {
@@ -175,7 +182,7 @@ impl<'b> Place<'b> {
             return None;
         }
         let (pair, value) = (usize::from(tail[1]), usize::from(*tail.get(5 + self.name.len())?));
-        let is_plain = pair < 0x80 && value > 0 && pair == self.name.len() + value + 4 && pair + 2 <= left;
+        let is_plain = value > 0 && pair == self.name.len() + value + 4 && pair < 0x80.min(left.saturating_sub(1));
         is_plain.then_some((pair + 2, value))
     }
 }
@@ -200,19 +207,14 @@ impl<'b> LabelWriter<'b> {
     #[inline]
     pub fn start(&mut self, metric: &mut Fields<'b>, limits: &Limits, arena: &mut Arena<'_>) {
         arena.reserve(metric.len());
-        (self.last_name, self.count, self.is_canonical) = (b"", 0, true);
-        let (mut tail, mut left) = (metric.tail(), metric.len());
-        for place in &self.places[..self.in_order.min(limits.labels)] {
-            let Some((length, value_length)) = place.pair(tail, left) else { break };
-            let value = &tail[length - value_length..];
-            if value_length > limits.value_length || !arena.push_pair(place, value, value_length) {
-                break;
-            }
-            (tail, left) = (&tail[length..], left - length);
-            self.last_name = place.name;
-            self.count += 1;
+        let places = &self.places[..self.in_order.min(limits.labels)];
+        self.count = arena.push_pairs(places, metric, limits.value_length);
+        self.is_canonical = true;
+        self.last_name = b"";
+        if self.count > 0 {
+            self.last_name = places[self.count - 1].name;
+            arena.push(b"\"");
         }
-        metric.advance(metric.len() - left);
     }
 
     /// Writes one `LabelPair`.

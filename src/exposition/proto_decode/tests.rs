@@ -163,3 +163,23 @@ fn fields_of_a_family_may_come_in_any_order() {
         assert_eq!(decoded.samples.len(), 1);
     }
 }
+
+/// A label that stands behind its metric's end must not be taken for one of it, though the next bytes are the metric before's.
+#[test]
+fn labels_end_with_their_metric() {
+    let labels = vec![("a".to_owned(), "1".to_owned())];
+    let metrics = [metric(&labels, 1.0), metric(&[], 2.0)].map(|metric| metric.encode_to_vec());
+    let pair = &metrics[0][..8];
+    // The second metric is empty of labels, and the family goes on with a field that looks like the first one's label.
+    let mut message = family(Vec::new()).encode_to_vec();
+    for metric in &metrics {
+        message.extend([0x22, metric.len() as u8]);
+        message.extend(metric);
+    }
+    message.extend([0x22, 0]);
+    message.extend(pair);
+    message.extend([b' '; 40]);
+    let mut body = vec![message.len() as u8];
+    body.extend(message);
+    assert_eq!(decoded(&body).map_err(|error| error.contains("metric 3")), Err(true));
+}

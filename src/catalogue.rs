@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::exposition::format::{Format, FormatKind};
 use crate::exposition::shown::ShownFamily;
-use crate::model::family::{Family, MetricKind};
-use crate::model::name::Escaping;
+use crate::model::family::MetricKind;
+use crate::model::name::{Escaping, escaped_label_name};
 use crate::registry::View;
 
 /// The families of a page in its order; of those, the ones whose name `is_wanted` under any of the names they go by.
@@ -33,21 +33,8 @@ fn in_openmetrics(register: &View<'_>, escaping: Escaping) -> Vec<ShownFamily> {
     for family in register.families().filter(|family| !has_other_name(family.kind())) {
         names.take_created(&family.exposed_name, family.kind());
     }
-    let shown: Vec<ShownFamily> = register
-        .families()
-        .map(|family| {
-            let kind = family.kind();
-            match names.other_name(family, kind) {
-                Some(_) => {
-                    let name = family.name.strip_suffix(kind.openmetrics_suffix()).unwrap_or(&family.name);
-                    ShownFamily::named(family, name, kind, escaping)
-                }
-                None if kind == MetricKind::Counter => ShownFamily::new(family, MetricKind::Untyped, escaping),
-                None if kind == MetricKind::Info => ShownFamily::new(family, MetricKind::Gauge, escaping),
-                None => ShownFamily::new(family, kind, escaping),
-            }
-        })
-        .collect();
+    let shown: Vec<ShownFamily> =
+        register.families().map(|family| names.shown(ShownFamily::new(family, family.kind(), escaping))).collect();
     let left_out = names.left_out;
     shown.into_iter().filter(|shown| !left_out.contains(&shown.family.id)).collect()
 }
@@ -75,21 +62,37 @@ impl OpenMetricsNames<'_, '_> {
         }
     }
 
-    /// Takes the names that a counter or an info has only in OpenMetrics. `None` if it cannot have them, or there are none.
-    fn other_name(&mut self, family: &Family, kind: MetricKind) -> Option<()> {
-        let suffix = Some(kind.openmetrics_suffix()).filter(|suffix| !suffix.is_empty())?;
-        let name = &*family.exposed_name;
-        let (base, other) = match name.strip_suffix(suffix) {
+    /// The family as OpenMetrics shows it.
+    fn shown(&mut self, shown: ShownFamily) -> ShownFamily {
+        let suffix = shown.kind.openmetrics_suffix();
+        match shown.kind {
+            MetricKind::Counter if !self.take_other_name(&shown, suffix) => shown.as_kind(MetricKind::Untyped),
+            MetricKind::Info if !self.take_other_name(&shown, suffix) => shown.as_kind(MetricKind::Gauge),
+            MetricKind::Counter | MetricKind::Info => shown.without_suffix(suffix),
+            // The label that tells the state has the name of the family, which escaping may make two names.
+            MetricKind::StateSet if *escaped_label_name(&shown.family.name, shown.escaping) != *shown.name => {
+                shown.as_kind(MetricKind::Gauge)
+            }
+            _ => shown,
+        }
+    }
+
+    /// Takes the names that a counter or an info has only in OpenMetrics, if they can be had. They are told apart as legacy
+    /// readers see them: what differs there differs under every escaping.
+    fn take_other_name(&mut self, shown: &ShownFamily, suffix: &str) -> bool {
+        let name = &*shown.family.exposed_name;
+        let (base, other) = match name.strip_suffix(suffix).filter(|_| shown.name.ends_with(suffix)) {
             Some(base) => (base, base.to_owned()),
             None => (name, format!("{name}{suffix}")),
         };
-        let is_free = !base.is_empty() && self.register.claim(&other).is_none() && !self.taken.contains(&other);
-        if !is_free {
-            return None;
+        let is_taken = |name: &String| self.taken.contains(name);
+        let is_free = !base.is_empty() && self.register.claim(&other).is_none() && !is_taken(&other);
+        if !is_free || (shown.kind == MetricKind::Counter && is_taken(&format!("{base}_created"))) {
+            return false;
         }
-        self.take_created(base, kind);
+        self.take_created(base, shown.kind);
         self.taken.insert(other);
-        Some(())
+        true
     }
 }
 
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn openmetrics_names_do_not_clash() {
-        use MetricKind::{Counter, Gauge, Histogram, Info, Summary, Untyped};
+        use MetricKind::{Counter, Gauge, Histogram, Info, StateSet, Summary, Untyped};
         type Families<'a> = &'a [(&'a str, MetricKind)];
         let cases: &[(Families<'_>, Families<'_>)] = &[
             (&[("a_total", Counter)], &[("a", Counter)]),
@@ -124,11 +127,26 @@ mod tests {
             (&[("a_info", Info)], &[("a", Info)]),
             (&[("a_info", Info), ("a_total", Counter)], &[("a", Info), ("a_total", Untyped)]),
             (&[("_total", Counter)], &[("_total", Untyped)]),
+            (&[("a_created_total", Counter), ("a_total", Counter)], &[("a_created", Counter), ("a_total", Untyped)]),
+            (&[("a.total", Counter), ("a_total_total", Gauge)], &[("a", Counter), ("a_total_total", Gauge)]),
+            (&[("a", StateSet), ("b:c", StateSet)], &[("a", StateSet), ("b:c", Gauge)]),
         ];
         let format = Format { kind: FormatKind::OpenMetrics1_0_0, escaping: Escaping::Underscores };
         for (families, expected) in cases {
             let expected: Vec<_> = expected.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
             assert_eq!(shown(families, format), expected, "{families:?}");
+        }
+    }
+
+    #[test]
+    fn counters_have_one_sample_name_in_every_format() {
+        for escaping in [Escaping::AllowUtf8, Escaping::Underscores, Escaping::Dots, Escaping::Values] {
+            for name in ["a_total", "a.b_total", "é_total", "x_y_total"] {
+                let families = [(name, MetricKind::Counter)];
+                let [text, openmetrics] = [FormatKind::Text1_0_0, FormatKind::OpenMetrics1_0_0]
+                    .map(|kind| shown(&families, Format { kind, escaping }).remove(0).0);
+                assert_eq!(openmetrics + "_total", text, "{escaping:?}");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 
-/// Bytes of a chunk, about; chunks in flight make up the memory that a slow reader holds.
+/// Bytes of a chunk, about; chunks in flight are what a slow reader holds, besides a protobuf message that is not whole.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Chunks in flight.

@@ -17,7 +17,8 @@ pub struct Limits {
     pub series_length: usize,
     /// The label texts of one push: a long path may make them far longer than its body.
     pub push_length: usize,
-    /// Samples of one push (lines, or protobuf metrics); each takes memory while it is decoded, however short it is.
+    /// Samples of one push: lines of text; in protobuf families, metrics and buckets. Each takes memory while it is decoded, however
+    /// short it is. Also lines of HELP and TYPE.
     pub samples: usize,
 }
 

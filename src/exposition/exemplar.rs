@@ -22,8 +22,12 @@ pub(super) fn exemplar_labels(text: &str, most_labels: usize, place: Place) -> R
     }
 }
 
+/// Whether label text is no longer than an exemplar's may be: escaping makes names longer.
+pub(super) fn is_short(text: &str) -> bool {
+    Labels::new(text).map(characters).sum::<usize>() <= Exemplar::MOST_CHARACTERS
+}
+
 /// Characters of name and value, without quotes and escapes.
 fn characters(label: Label<'_>) -> usize {
-    let name = label.name.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(label.name);
-    unescape(name).chars().count() + unescape(label.value).chars().count()
+    label.plain_name().chars().count() + unescape(label.value).chars().count()
 }

@@ -13,7 +13,7 @@ use super::exemplar::exemplar_labels;
 use super::line::{Blanks, LineReader, Result};
 use super::number::{float_text, read_float};
 use crate::model::family::{MetricKind, SampleRole};
-use crate::model::labels::{LabelHasher, Labels};
+use crate::model::labels::{LabelHasher, has_label, unescape};
 use crate::model::timestamp::Timestamp;
 use crate::model::value::Exemplar;
 
@@ -165,6 +165,9 @@ impl<'b> Decoder<'b, '_> {
     fn begin_family(&mut self, name: Name) -> Result<CurrentFamily> {
         self.end_family()?;
         self.reader.end_run();
+        if self.past.len() == self.reader.limits.samples {
+            return Err(self.reader.too_many("families in a push", self.reader.limits.samples));
+        }
         if self.past.contains(name.text.of(self.text)) {
             return Err(self.misplaced("all lines of a family together", name));
         }
@@ -279,7 +282,7 @@ impl<'b> Decoder<'b, '_> {
     fn check_state(&self, sample: Sample) -> Result<()> {
         let name = self.family.map_or("", |family| family.name.text.of(self.text));
         let labels = sample.series.labels.of(self.text);
-        if !Labels::new(labels).any(|label| label.name.trim_matches('"') == name) {
+        if !has_label(labels, &unescape(name)) {
             return Err(self.reader.fault(&format!("a label {name} that tells the state"), format!("{{{labels}}}")));
         }
         if sample.value != 0.0 && sample.value != 1.0 {

@@ -3,12 +3,13 @@
 //! What was pushed may break rules that readers of OpenMetrics hold a whole page to, though text has no such rule: counts that
 //! fall, a sum beside negative bounds. Such a series is shown as far as the specification allows.
 
+use super::exemplar::is_short;
 use super::line_encode::{Lines, begin_metadata, shown_labels};
 use super::number::write_float;
 use super::shown::ShownFamily;
 use crate::aggregate::{GaugeRule, shown_gauge};
 use crate::model::family::MetricKind;
-use crate::model::labels::Labels;
+use crate::model::labels::has_label;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{Exemplar, Histogram, Millis, Summary, Value};
 
@@ -60,14 +61,14 @@ pub fn write_series(
     gauges: GaugeRule,
     now: Millis,
 ) {
-    let labels = shown_labels(family, labels);
-    let mut writer = Writer { out, lines: Lines::new(family, &labels), family };
+    let shown = shown_labels(family, labels);
+    let mut writer = Writer { out, lines: Lines::new(family, &shown), family };
     match value {
-        Value::Number(number) => writer.number(*number, &labels, None, None),
-        Value::Counter(counter) => writer.number(counter.value, &labels, counter.exemplar.as_ref(), counter.created),
+        Value::Number(number) => writer.number(*number, labels, None, None),
+        Value::Counter(counter) => writer.number(counter.value, labels, counter.exemplar.as_ref(), counter.created),
         Value::Window(window) => {
             if let Some(number) = shown_gauge(window, gauges, now) {
-                writer.number(number, &labels, None, None);
+                writer.number(number, labels, None, None);
             }
         }
         Value::Histogram(histogram) => writer.histogram(histogram),
@@ -82,7 +83,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// A number as its kind may be; what was stored before the kind was known may be otherwise.
+    /// A number as its kind may be; what was stored before the kind was known may be otherwise. `labels` are as stored.
     #[inline]
     fn number(&mut self, number: f64, labels: &str, exemplar: Option<&Exemplar>, created: Option<Timestamp>) {
         match self.family.kind {
@@ -95,7 +96,7 @@ impl Writer<'_> {
             }
             MetricKind::Counter => {}
             MetricKind::Info => self.sample("_info", 1.0),
-            MetricKind::StateSet if !has_label(labels, &self.family.name) => {}
+            MetricKind::StateSet if !has_label(labels, &self.family.family.name) => {}
             MetricKind::StateSet => self.sample("", f64::from(u8::from(number != 0.0))),
             _ => self.sample("", number),
         }
@@ -120,7 +121,8 @@ impl Writer<'_> {
         }
         let all = histogram.buckets.last().filter(|bucket| bucket.bound == f64::INFINITY).map(|bucket| bucket.count);
         count = whole(all.or(histogram.count).unwrap_or(count)).max(count);
-        self.bucket(f64::INFINITY, count, exemplars.next().map(|bucket| &bucket.exemplar));
+        let exemplar = exemplars.next_if(|exemplar| exemplar.bound == f64::INFINITY);
+        self.bucket(f64::INFINITY, count, exemplar.map(|bucket| &bucket.exemplar));
         let has_negative_bounds = histogram.buckets.first().is_some_and(|bucket| bucket.bound < 0.0);
         let is_gauge = self.family.kind == MetricKind::GaugeHistogram;
         let may_show = |sum: &f64| if has_negative_bounds { is_gauge && !sum.is_nan() } else { *sum >= 0.0 };
@@ -162,8 +164,12 @@ impl Writer<'_> {
 
     fn exemplar(&mut self, exemplar: Option<&Exemplar>) {
         let Some(exemplar) = exemplar else { return };
+        let labels = shown_labels(self.family, &exemplar.labels);
+        if !is_short(&labels) {
+            return;
+        }
         self.out.extend_from_slice(b" # {");
-        self.out.extend_from_slice(shown_labels(self.family, &exemplar.labels).as_bytes());
+        self.out.extend_from_slice(labels.as_bytes());
         self.out.extend_from_slice(b"} ");
         write_float(self.out, exemplar.value);
         if let Some(timestamp) = exemplar.timestamp {
@@ -171,10 +177,6 @@ impl Writer<'_> {
             write_timestamp(self.out, timestamp);
         }
     }
-}
-
-fn has_label(labels: &str, name: &str) -> bool {
-    Labels::new(labels).any(|label| label.name.trim_matches('"') == name)
 }
 
 /// A count that OpenMetrics can have.

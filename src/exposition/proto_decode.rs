@@ -39,6 +39,7 @@ pub fn decode<'a>(
         arena: Arena::new(arena),
         labels: LabelWriter::default(),
         metrics: 0,
+        room: limits.samples,
         hashed: 0,
         decoded,
     };
@@ -69,6 +70,8 @@ struct Decoder<'b, 'd, 'a> {
     labels: LabelWriter<'b>,
     /// Metrics begun so far.
     metrics: u32,
+    /// Families, metrics and buckets that the push may still have.
+    room: usize,
     /// Samples whose labels have been hashed.
     hashed: usize,
     decoded: &'d mut Decoded,
@@ -100,6 +103,21 @@ impl<'b> Decoder<'b, '_, '_> {
         }
     }
 
+    /// Counts families, metrics or buckets: each takes memory while it is decoded, however short it is.
+    #[inline]
+    fn take(&mut self, parts: usize) -> Result<()> {
+        match self.room.checked_sub(parts) {
+            Some(room) => {
+                self.room = room;
+                Ok(())
+            }
+            None => {
+                let expected = format!("at most {} families, metrics and buckets in a push", self.limits.samples);
+                Err(self.fault(&expected, "more".to_owned()))
+            }
+        }
+    }
+
     /// Keeps text that spans are to point at.
     fn keep(&mut self, text: &str) -> Span {
         let start = self.arena.used();
@@ -112,9 +130,8 @@ impl<'b> Decoder<'b, '_, '_> {
         const LABEL: Tag = Tag::bytes(1);
         const TIMESTAMP: Tag = Tag::varint(6);
         self.metrics += 1;
-        if self.decoded.parts() == self.limits.samples {
-            return Err(self.fault(&format!("at most {} metrics in a push", self.limits.samples), "more".to_owned()));
-        }
+        self.take(1)?;
+        self.name(family);
         let start = self.arena.used();
         self.labels.start(&mut metric, self.limits, &mut self.arena);
         if let Some(value) = plain_value(family, metric) {

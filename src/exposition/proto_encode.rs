@@ -17,7 +17,7 @@ use super::proto;
 use super::shown::ShownFamily;
 use crate::aggregate::{GaugeRule, shown_gauge};
 use crate::model::family::MetricKind;
-use crate::model::labels::unescape;
+use crate::model::labels::{Label, Labels, unescape};
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{
     Bucket, Counter, Exemplar, Histogram, Millis, NativeBucket, NativeHistogram, Summary, Value,
@@ -88,8 +88,12 @@ pub fn write_series(
             shape.write_number(out, labels.text, number_field(family.kind), number);
         }
         (Some(number), ..) => write_number(out, &text, number_field(family.kind), number),
-        (None, _, Value::Counter(counter)) => write_message(out, &text, COUNTER, &counter_message(counter)),
-        (None, _, Value::Histogram(histogram)) => write_message(out, &text, HISTOGRAM, &histogram_message(histogram)),
+        (None, _, Value::Counter(counter)) => {
+            write_message(out, &text, COUNTER, &counter_message(family, counter));
+        }
+        (None, _, Value::Histogram(histogram)) => {
+            write_message(out, &text, HISTOGRAM, &histogram_message(family, histogram));
+        }
         (None, _, Value::Summary(summary)) => write_message(out, &text, SUMMARY, &summary_message(summary)),
         (None, _, Value::Number(_) | Value::Window(_)) => {}
     }
@@ -127,8 +131,7 @@ fn write_message(out: &mut Vec<u8>, labels: &str, field: u8, message: &impl Mess
 
 /// Appends a metric up to its labels; `length` bytes are to follow.
 fn begin_metric(out: &mut Vec<u8>, labels: &str, length: usize) {
-    let pairs = Split { rest: labels };
-    let plain: Pairs<'_> = pairs.map(|(name, value)| (plain_name(name), unescape(value))).collect();
+    let plain: Pairs<'_> = Labels::new(labels).map(|label| (label.plain_name(), unescape(label.value))).collect();
     let labels_length: usize = plain.iter().map(|(name, value)| field_length(pair_length(name, value))).sum();
     out.push(METRIC);
     encode_varint((labels_length + length) as u64, out);
@@ -138,13 +141,6 @@ fn begin_metric(out: &mut Vec<u8>, labels: &str, length: usize) {
 }
 
 type Pairs<'a> = SmallVec<[(Cow<'a, str>, Cow<'a, str>); 16]>;
-
-fn plain_name(name: &str) -> Cow<'_, str> {
-    match name.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')) {
-        Some(inner) => unescape(inner),
-        None => name.into(),
-    }
-}
 
 #[inline]
 fn write_pair(out: &mut Vec<u8>, name: &str, value: &str) {
@@ -168,42 +164,10 @@ fn field_length(bytes: usize) -> usize {
     1 + encoded_len_varint(bytes as u64) + bytes
 }
 
-/// Names and values of canonical label text, as written.
-struct Split<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Iterator for Split<'a> {
-    type Item = (&'a str, &'a str);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let text = self.rest.strip_prefix(',').unwrap_or(self.rest);
-        let name_end = if text.starts_with('"') { 1 + string_end(text.get(1..)?)? + 1 } else { text.find('=')? };
-        let value = text.get(name_end..)?.strip_prefix("=\"")?;
-        let value_end = string_end(value)?;
-        self.rest = &value[value_end + 1..];
-        Some((&text[..name_end], &value[..value_end]))
-    }
-}
-
-/// Where the quote stands that ends a string.
-#[inline]
-fn string_end(text: &str) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', text.as_bytes().get(at..)?)?;
-        if text.as_bytes()[at] == b'"' {
-            return Some(at);
-        }
-        at += 2;
-    }
-}
-
-fn counter_message(counter: &Counter) -> proto::Counter {
+fn counter_message(family: &ShownFamily, counter: &Counter) -> proto::Counter {
     proto::Counter {
         value: Some(counter.value),
-        exemplar: counter.exemplar.as_ref().map(exemplar_message),
+        exemplar: counter.exemplar.as_ref().map(|exemplar| exemplar_message(family, exemplar)),
         created_timestamp: counter.created.map(timestamp_message),
     }
 }
@@ -221,14 +185,14 @@ fn timestamp_message(timestamp: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: timestamp.seconds, nanos: timestamp.nanos as i32 }
 }
 
-fn exemplar_message(exemplar: &Exemplar) -> proto::Exemplar {
-    let pairs = Split { rest: &exemplar.labels };
-    let label = |(name, value)| proto::LabelPair {
-        name: Some(plain_name(name).into_owned()),
-        value: Some(unescape(value).into_owned()),
+fn exemplar_message(family: &ShownFamily, exemplar: &Exemplar) -> proto::Exemplar {
+    let labels = shown_labels(family, &exemplar.labels);
+    let label = |label: Label<'_>| proto::LabelPair {
+        name: Some(label.plain_name().into_owned()),
+        value: Some(unescape(label.value).into_owned()),
     };
     proto::Exemplar {
-        label: pairs.map(label).collect(),
+        label: Labels::new(&labels).map(label).collect(),
         value: Some(exemplar.value),
         timestamp: exemplar.timestamp.map(timestamp_message),
     }
@@ -236,18 +200,18 @@ fn exemplar_message(exemplar: &Exemplar) -> proto::Exemplar {
 
 /// Counts are whole numbers if all are, else floats: readers before Prometheus 3.15 refuse a float histogram without
 /// observations, and whole ones take less room.
-fn histogram_message(histogram: &Histogram) -> proto::Histogram {
+fn histogram_message(family: &ShownFamily, histogram: &Histogram) -> proto::Histogram {
     let native = histogram.native.as_deref();
     let is_whole =
         histogram.count.is_none_or(is_whole) && histogram.buckets.iter().all(|bucket| is_whole(bucket.count));
     let mut message = proto::Histogram {
         sample_sum: histogram.sum,
-        bucket: classic_buckets(histogram, is_whole),
+        bucket: classic_buckets(family, histogram, is_whole),
         created_timestamp: histogram.created.map(timestamp_message),
         ..proto::Histogram::default()
     };
     match native {
-        Some(native) => add_native(&mut message, native),
+        Some(native) => add_native(family, &mut message, native),
         None if is_whole => message.sample_count = histogram.count.map(|count| count as u64),
         None => message.sample_count_float = histogram.count,
     }
@@ -261,7 +225,7 @@ fn is_whole(count: f64) -> bool {
 }
 
 /// A lone bucket `+Inf` beside native buckets says nothing, unless by its exemplar.
-fn classic_buckets(histogram: &Histogram, is_whole: bool) -> Vec<proto::Bucket> {
+fn classic_buckets(family: &ShownFamily, histogram: &Histogram, is_whole: bool) -> Vec<proto::Bucket> {
     let is_native_alone = matches!(histogram.buckets[..], [Bucket { bound: f64::INFINITY, .. }]);
     if histogram.native.is_some() && is_native_alone && histogram.exemplars.is_empty() {
         return Vec::new();
@@ -273,22 +237,25 @@ fn classic_buckets(histogram: &Histogram, is_whole: bool) -> Vec<proto::Bucket> 
         upper_bound: Some(bucket.bound),
         exemplar: exemplars
             .next_if(|exemplar| exemplar.bound == bucket.bound)
-            .map(|bucket| exemplar_message(&bucket.exemplar)),
+            .map(|bucket| exemplar_message(family, &bucket.exemplar)),
     };
     histogram.buckets.iter().map(bucket).collect()
 }
 
-/// Sum and count must be those of the native buckets: the standard server refuses a count that does not fit them.
-fn add_native(message: &mut proto::Histogram, native: &NativeHistogram) {
+/// Sum and count must be those of the native buckets. Of whole counts the standard server demands that they fit the buckets, of
+/// floats it cannot, so what does not fit is written in floats.
+fn add_native(family: &ShownFamily, message: &mut proto::Histogram, native: &NativeHistogram) {
     let buckets = native.negative.iter().chain(&native.positive);
-    let is_whole =
-        [native.count, native.zero_count].into_iter().chain(buckets.map(|bucket| bucket.count)).all(is_whole);
+    let in_buckets: f64 = native.zero_count + buckets.clone().map(|bucket| bucket.count).sum::<f64>();
+    let is_sound = if native.sum.is_nan() { in_buckets <= native.count } else { in_buckets == native.count };
+    let is_whole = is_sound
+        && [native.count, native.zero_count].into_iter().chain(buckets.map(|bucket| bucket.count)).all(is_whole);
     message.sample_sum = Some(native.sum);
     message.schema = Some(native.schema);
     message.zero_threshold = Some(native.zero_threshold);
     message.negative_span = spans(&native.negative);
     message.positive_span = spans(&native.positive);
-    message.exemplars = native.exemplars.iter().map(exemplar_message).collect();
+    message.exemplars = native.exemplars.iter().map(|exemplar| exemplar_message(family, exemplar)).collect();
     if is_whole {
         message.sample_count = Some(native.count as u64);
         message.zero_count = Some(native.zero_count as u64);
@@ -313,7 +280,7 @@ fn spans(buckets: &[NativeBucket]) -> Vec<proto::BucketSpan> {
         let gap = i64::from(bucket.index) - next;
         match spans.last_mut() {
             Some(span) if gap == 0 => span.length = span.length.map(|length| length + 1),
-            // Indices have 31 bits, so a gap has 32.
+            // Indices are those of a schema, far within 31 bits.
             _ => spans.push(proto::BucketSpan { offset: Some(gap as i32), length: Some(1) }),
         }
         next = i64::from(bucket.index) + 1;

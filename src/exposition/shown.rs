@@ -23,13 +23,19 @@ pub struct ShownFamily {
 impl ShownFamily {
     /// The family under its own name; `kind` as shown.
     pub fn new(family: &Arc<Family>, kind: MetricKind, escaping: Escaping) -> Self {
-        Self::named(family, &family.name, kind, escaping)
+        let name: Box<str> = escaped_metric_name(&family.name, escaping).into();
+        let is_quoted = !is_legacy_metric_name(&name);
+        Self { family: Arc::clone(family), name, is_quoted, kind, escaping }
     }
 
-    /// The family under a name that a format has for it.
-    pub fn named(family: &Arc<Family>, name: &str, kind: MetricKind, escaping: Escaping) -> Self {
-        let name = escaped_metric_name(name, escaping);
-        let is_quoted = !is_legacy_metric_name(&name);
-        Self { family: Arc::clone(family), name: name.into(), is_quoted, kind, escaping }
+    /// The same, shown as of another kind.
+    pub fn as_kind(self, kind: MetricKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same without what its name ends in; a name that does not stays as it is.
+    pub fn without_suffix(self, suffix: &str) -> Self {
+        let name: Box<str> = self.name.strip_suffix(suffix).unwrap_or(&self.name).into();
+        Self { is_quoted: !is_legacy_metric_name(&name), name, ..self }
     }
 }

@@ -23,6 +23,21 @@ pub struct Label<'a> {
     pub value: &'a str,
 }
 
+impl<'a> Label<'a> {
+    /// The name without quotes and escapes.
+    pub fn plain_name(&self) -> Cow<'a, str> {
+        match self.name.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')) {
+            Some(inner) => unescape(inner),
+            None => Cow::Borrowed(self.name),
+        }
+    }
+}
+
+/// Whether label text has a label of this name, which is plain.
+pub fn has_label(text: &str, name: &str) -> bool {
+    Labels::new(text).any(|label| label.plain_name() == name)
+}
+
 /// Walks label text that a decoder has accepted. Ends early, without a panic, on any other text.
 pub struct Labels<'a> {
     rest: &'a str,

@@ -35,11 +35,17 @@ impl Timestamp {
             let digit = fraction.as_bytes().get(place).map_or(0, |digit| digit - b'0');
             nanos = nanos * 10 + u32::from(digit);
         }
-        Some(match (is_negative, nanos) {
-            (false, _) => Self { seconds, nanos },
-            (true, 0) => Self { seconds: -seconds, nanos },
-            (true, _) => Self { seconds: -seconds - 1, nanos: NANOS_PER_SECOND - nanos },
-        })
+        match (is_negative, nanos) {
+            (false, _) => Self::new(seconds, nanos),
+            (true, 0) => Self::new(-seconds, nanos),
+            (true, _) => Self::new(-seconds - 1, NANOS_PER_SECOND - nanos),
+        }
+    }
+
+    /// The moment, if it is within the years 1 to 9999, which the protobuf type has.
+    pub fn new(seconds: i64, nanos: u32) -> Option<Self> {
+        const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+        (YEARS.contains(&seconds) && nanos < NANOS_PER_SECOND).then_some(Self { seconds, nanos })
     }
 
     /// The moment that the shortest text of the float names; `None` if it is not finite or out of range.
@@ -93,7 +99,9 @@ mod tests {
             assert_eq!(Timestamp::parse(read), Some(expected), "{read}");
             assert_eq!(text(expected), *written);
         }
-        for refused in ["", ".", ".5", "x", "1.x", "--1", "NaN", "Inf", "1e400", "99999999999999999999", "1e30"] {
+        for refused in
+            ["", ".", ".5", "x", "1.x", "--1", "NaN", "Inf", "1e400", "99999999999999999999", "1e30", "253402300800"]
+        {
             assert_eq!(Timestamp::parse(refused), None, "{refused}");
         }
         assert_eq!(Timestamp::from_seconds(1_520_872_607.123), Timestamp::parse("1520872607.123"));
@@ -101,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(seconds in -1_000_000_000_000i64..1_000_000_000_000, nanos in 0u32..NANOS_PER_SECOND) {
+        fn what_is_written_reads_back(seconds in -62_000_000_000i64..253_000_000_000, nanos in 0u32..NANOS_PER_SECOND) {
             let timestamp = Timestamp { seconds, nanos };
             prop_assert_eq!(Timestamp::parse(&text(timestamp)), Some(timestamp));
         }

@@ -129,20 +129,24 @@ impl NativeHistogram {
     pub const COARSEST: i32 = -4;
     /// The greatest schema: 256 buckets for each power of two.
     pub const FINEST: i32 = 8;
+
+    /// The indices that a schema has: from the bucket of the least float to the one beyond the greatest, which takes infinity.
+    pub fn indices(schema: i32) -> std::ops::RangeInclusive<i32> {
+        const LEAST_EXPONENT: i32 = -1074;
+        const GREATEST_EXPONENT: i32 = 1024;
+        let schema = schema.clamp(Self::COARSEST, Self::FINEST);
+        let scaled = |exponent: i32| if schema < 0 { exponent >> -schema } else { exponent << schema };
+        scaled(LEAST_EXPONENT)..=scaled(GREATEST_EXPONENT) + 1
+    }
 }
 
 /// One bucket of a native histogram.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NativeBucket {
-    /// Which one; within [`NativeBucket::INDICES`].
+    /// Which one; within [`NativeHistogram::indices`].
     pub index: i32,
     /// Observations in this bucket alone; above zero.
     pub count: f64,
-}
-
-impl NativeBucket {
-    /// 31 bits, far beyond the range of a float, so that the gap between two indices has 32.
-    pub const INDICES: std::ops::Range<i64> = -(1 << 30)..1 << 30;
 }
 
 /// A summary without its quantiles, which cannot be merged.

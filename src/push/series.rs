@@ -13,7 +13,7 @@ use crate::exposition::decoded::{Decoded, Places, Sample, SampleExtra, SeriesTex
 use crate::exposition::error::{DecodeError, Limits, Place};
 use crate::exposition::number::float_text;
 use crate::model::family::{MetricKind, SampleRole};
-use crate::model::labels::{GroupLabels, are_one_when_escaped, has_quoted_names, write_canonical};
+use crate::model::labels::{GroupLabels, are_one_when_escaped, has_label, has_quoted_names, write_canonical};
 use crate::model::timestamp::Timestamp;
 use crate::model::value::BucketExemplar;
 use crate::shard::batch::{Batch, CounterExtra, NumberUpdate, Router, SeriesRef};
@@ -96,6 +96,10 @@ impl Assembly<'_, '_> {
     fn part(&mut self, sample: &Sample, name: ResolvedName) -> Result<(), PushError> {
         if name.is_discarded {
             return self.discard(&sample.series, name, sample.value);
+        }
+        if name.kind == MetricKind::StateSet {
+            let family = self.plan.families[name.family as usize].wanted.name();
+            self.builder.check_state(&sample.series, family)?;
         }
         self.add(&sample.series, name.role, |builder, name| match (name.role, name.kind) {
             (SampleRole::Number, _) => builder.number(sample, name),
@@ -255,6 +259,17 @@ impl<'a> Builder<'a> {
         batch.numbers.push(NumberUpdate { series, value: sample.value });
         self.last = Some(LastPart { shard, index: next as usize, bound: None });
         Ok(true)
+    }
+
+    /// A state has a label of its family's name, which tells which state it is.
+    #[cold]
+    fn check_state(&self, series: &SeriesText, family: &str) -> Result<(), PushError> {
+        let labels = series.labels.of(self.context.text);
+        if has_label(labels, family) || self.context.group.contains(family) {
+            return Ok(());
+        }
+        let expected = format!("a label {family} that tells the state");
+        Err(PushError::InvalidSample(fault(self.context.place(series), expected, format!("{{{labels}}}"))))
     }
 
     /// Checks a number that not every value will do for.

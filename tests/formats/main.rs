@@ -16,3 +16,4 @@ mod numbers;
 mod projection;
 mod random;
 mod round_trips;
+mod validity;

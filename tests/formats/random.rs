@@ -254,7 +254,10 @@ fn native(range: Range) -> impl Strategy<Value = Native> {
     let unit = if range == Range::Everything { select(&[1.0, 0.25][..]).boxed() } else { Just(1.0).boxed() };
     (-4..=8i32, zero_threshold, 0..1000u32, buckets(), buckets(), unit).prop_map(
         |(schema, zero_threshold, zero_count, negative, positive, unit)| {
+            // Buckets that a float may fall into.
+            let most = if schema < 0 { 1024 >> -schema } else { 1024 << schema };
             let in_units = |buckets: BTreeMap<i32, u32>| {
+                let buckets: BTreeMap<_, _> = buckets.into_iter().map(|(index, count)| (index % most, count)).collect();
                 buckets.into_iter().map(|(index, count)| (index, f64::from(count) * unit)).collect()
             };
             Native {

@@ -152,7 +152,15 @@ fn protobuf_histograms_that_contradict_themselves_are_refused() {
         (
             "sample_count: 2 schema: 0 positive_span { offset: 2147483647 length: 1 }
              positive_span { offset: 2147483647 length: 1 } positive_delta: 1 positive_delta: 0",
-            "metric 2: expected a native bucket's index of 31 bits, got 2147483647",
+            "metric 2: expected a native bucket's index of 32 bits, got 4294967295",
+        ),
+        (
+            "sample_count: 1 schema: -4 positive_span { offset: 66 length: 1 } positive_delta: 1",
+            "metric 2: expected native buckets from -68 to 65 in schema -4, got 66",
+        ),
+        (
+            "sample_count: 1 schema: 8 negative_span { offset: -274945 length: 1 } negative_delta: 1",
+            "metric 2: expected native buckets from -274944 to 262145 in schema 8, got -274945",
         ),
         (
             "sample_count: 1 schema: 0 positive_delta: 1",

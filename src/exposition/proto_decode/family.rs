@@ -10,7 +10,9 @@ use crate::model::labels::escape_value;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Family {
     pub kind: MetricKind,
-    /// Index into [`Decoded::names`].
+    /// Index into `Decoded::families`.
+    pub declared: u32,
+    /// Index into `Decoded::names` of the name that comes with the first metric.
     pub name: u32,
     /// The field of a metric that holds a value of this kind.
     pub value: Tag,
@@ -91,6 +93,7 @@ impl<'b> Decoder<'b, '_, '_> {
     /// Tells the family to whoever comes after.
     pub(super) fn declare(&mut self, message: Fields<'b>, header: Header<'b>) -> Result<Family> {
         let Header { name, kind, .. } = header;
+        self.take(1)?;
         let text = name.text("a metric name")?;
         if text.is_empty() {
             return Err(message.fault(message.at(), "a family with a name", "none".to_owned()));
@@ -109,11 +112,21 @@ impl<'b> Decoder<'b, '_, '_> {
             Some(unit) if !unit.is_empty() => Some(self.keep(unit.text("a unit")?)),
             _ => None,
         };
-        let owner = NameOwner::Declared(self.decoded.families.len() as u32, SampleRole::Number);
+        let (declared, next_name) = (self.decoded.families.len() as u32, self.decoded.names.len() as u32);
         self.decoded.families.push(DeclaredFamily { name, suffix: "", kind, help, unit });
-        self.decoded.names.push(Name { owner, ..name });
         let is_number = !kind.is_histogram() && kind != MetricKind::Summary;
-        Ok(Family { kind, name: self.decoded.names.len() as u32 - 1, value: value_field(kind), is_number })
+        Ok(Family { kind, declared, name: next_name, value: value_field(kind), is_number })
+    }
+
+    /// Names the samples of a family at its first metric: a family without any is only declared.
+    #[inline]
+    pub(super) fn name(&mut self, family: Family) {
+        if self.decoded.names.len() == family.name as usize
+            && let Some(declared) = self.decoded.families.get(family.declared as usize)
+        {
+            let owner = NameOwner::Declared(family.declared, SampleRole::Number);
+            self.decoded.names.push(Name { owner, ..declared.name });
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::exposition::error::DecodeError;
 use crate::exposition::number::float_text;
 use crate::model::value::{Bucket, BucketExemplar, Exemplar, Histogram, NativeBucket, NativeHistogram};
 
-/// Native buckets of one sign that are read; a client has at most a few hundred.
-const MOST_READ: usize = 1 << 16;
+/// Spans, and exemplars, of one histogram that are read; a client has at most a few hundred, and few are kept.
+const MOST_READ: usize = 1 << 14;
 
 /// The fields of a `Histogram` as they come: which form of them counts is known at the end.
 #[derive(Debug, Default)]
@@ -94,15 +94,54 @@ impl<'b> Decoder<'b, '_, '_> {
                 FLOAT_ZERO_COUNT => parts.float_zero_count = message.double()?,
                 EXEMPLAR => parts.exemplars.push(self.exemplar(message.message()?)?),
                 other => {
-                    let is_known = parts.negative.read(other, &NEGATIVE, &mut message)?
-                        || parts.positive.read(other, &POSITIVE, &mut message)?;
+                    let is_known = self.side_field(&mut parts.negative, other, &NEGATIVE, &mut message)?
+                        || self.side_field(&mut parts.positive, other, &POSITIVE, &mut message)?;
                     if !is_known {
                         message.skip(other, "Histogram", 16)?;
                     }
                 }
             }
+            let spans = parts.negative.spans.len() + parts.positive.spans.len();
+            if spans.max(parts.exemplars.len()) > MOST_READ {
+                return Err(self.fault(&format!("at most {MOST_READ} spans and exemplars"), "more".to_owned()));
+            }
         }
         Ok(parts)
+    }
+
+    /// Reads a field of one side. Repeated numbers may come one by one, or packed into one field.
+    fn side_field(
+        &mut self,
+        side: &mut Side<'b>,
+        tag: Tag,
+        numbers: &[u32; 3],
+        message: &mut Fields<'b>,
+    ) -> Result<bool> {
+        let [spans, deltas, counts] = *numbers;
+        if tag == Tag::bytes(spans) {
+            side.spans.push(message.message()?);
+        } else if tag == Tag::varint(deltas) {
+            self.take(1)?;
+            side.deltas.push(message.zigzag()?);
+        } else if tag == Tag::double(counts) {
+            self.take(1)?;
+            side.counts.push(message.double()?);
+        } else if tag == Tag::bytes(deltas) {
+            let mut packed = message.message()?;
+            while !packed.is_empty() {
+                self.take(1)?;
+                side.deltas.push(packed.zigzag()?);
+            }
+        } else if tag == Tag::bytes(counts) {
+            let mut packed = message.message()?;
+            while !packed.is_empty() {
+                self.take(1)?;
+                side.counts.push(packed.double()?);
+            }
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     fn bucket(&mut self, mut message: Fields<'b>, histogram: &mut Histogram) -> Result<()> {
@@ -121,6 +160,7 @@ impl<'b> Decoder<'b, '_, '_> {
             }
         }
         let count = if float_count == 0.0 { self.whole_count(count)? } else { self.float_count(float_count)? };
+        self.take(1)?;
         histogram.buckets.push(Bucket { bound, count });
         histogram.exemplars.extend(exemplar.map(|exemplar| BucketExemplar { bound, exemplar }));
         Ok(())
@@ -152,8 +192,9 @@ impl<'b> Decoder<'b, '_, '_> {
         if !is_float {
             self.check_count(&native)?;
         }
-        // At once, so that a push holds no more buckets than will be stored.
         reduce_schema(&mut native, NativeHistogram::FINEST);
+        self.check_indices(&native)?;
+        // At once, so that a push holds no more buckets than will be stored.
         limit_buckets(&mut native, MOST_NATIVE_BUCKETS);
         native.negative.shrink_to_fit();
         native.positive.shrink_to_fit();
@@ -168,6 +209,19 @@ impl<'b> Decoder<'b, '_, '_> {
             _ => {
                 let expected = format!("a schema from {} to {FINEST_KNOWN}", NativeHistogram::COARSEST);
                 Err(self.fault(&expected, schema.to_string()))
+            }
+        }
+    }
+
+    /// Buckets that no float falls into could go on for ever.
+    fn check_indices(&self, native: &NativeHistogram) -> Result<()> {
+        let indices = NativeHistogram::indices(native.schema);
+        match native.negative.iter().chain(&native.positive).find(|bucket| !indices.contains(&bucket.index)) {
+            None => Ok(()),
+            Some(bucket) => {
+                let expected =
+                    format!("native buckets from {} to {} in schema {}", indices.start(), indices.end(), native.schema);
+                Err(self.fault(&expected, bucket.index.to_string()))
             }
         }
     }
@@ -198,11 +252,11 @@ impl<'b> Decoder<'b, '_, '_> {
             next = next.saturating_add(offset);
             for _ in 0..length {
                 let Some(count) = counts.next() else { return Err(self.uneven()) };
-                if !NativeBucket::INDICES.contains(&next) {
-                    return Err(self.fault("a native bucket's index of 31 bits", next.to_string()));
-                }
+                let Ok(index) = i32::try_from(next) else {
+                    return Err(self.fault("a native bucket's index of 32 bits", next.to_string()));
+                };
                 if count > 0.0 {
-                    buckets.push(NativeBucket { index: next as i32, count });
+                    buckets.push(NativeBucket { index, count });
                 }
                 next += 1;
             }
@@ -215,9 +269,6 @@ impl<'b> Decoder<'b, '_, '_> {
     }
 
     fn counts(&self, side: &Side<'b>) -> Result<Vec<f64>> {
-        if side.deltas.len().max(side.counts.len()) > MOST_READ {
-            return Err(self.fault(&format!("at most {MOST_READ} native buckets of one sign"), "more".to_owned()));
-        }
         if side.deltas.is_empty() {
             return side.counts.iter().map(|count| self.float_count(*count)).collect();
         }
@@ -239,33 +290,6 @@ impl<'b> Decoder<'b, '_, '_> {
 /// Field numbers of the spans, the deltas and the counts of one sign.
 const NEGATIVE: [u32; 3] = [9, 10, 11];
 const POSITIVE: [u32; 3] = [12, 13, 14];
-
-impl<'b> Side<'b> {
-    /// Reads a field of this side. Repeated numbers may come one by one, or packed into one field.
-    fn read(&mut self, tag: Tag, numbers: &[u32; 3], message: &mut Fields<'b>) -> Result<bool> {
-        let [spans, deltas, counts] = *numbers;
-        if tag == Tag::bytes(spans) {
-            self.spans.push(message.message()?);
-        } else if tag == Tag::varint(deltas) {
-            self.deltas.push(message.zigzag()?);
-        } else if tag == Tag::double(counts) {
-            self.counts.push(message.double()?);
-        } else if tag == Tag::bytes(deltas) {
-            let mut packed = message.message()?;
-            while !packed.is_empty() {
-                self.deltas.push(packed.zigzag()?);
-            }
-        } else if tag == Tag::bytes(counts) {
-            let mut packed = message.message()?;
-            while !packed.is_empty() {
-                self.counts.push(packed.double()?);
-            }
-        } else {
-            return Ok(false);
-        }
-        Ok(true)
-    }
-}
 
 /// Offset and length of a `BucketSpan`.
 fn span_fields(mut span: Fields<'_>) -> Result<(i64, u32)> {

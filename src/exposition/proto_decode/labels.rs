@@ -38,7 +38,7 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// Writes text; room has been made.
+    /// Writes text.
     pub fn push(&mut self, text: &[u8]) {
         self.reserve(text.len());
         self.text[self.used..self.used + text.len()].copy_from_slice(text);
@@ -244,6 +244,8 @@ impl<'b> LabelWriter<'b> {
         check_name(field, text, limits)?;
         if !is_legacy_label_name(text) {
             self.is_canonical = false;
+            // The places from here on are no longer those of one metric.
+            self.in_order = self.in_order.min(self.count);
             arena.push(format!("\"{}\"", escape_value(text)).as_bytes());
             return Ok(());
         }
@@ -266,11 +268,11 @@ fn check_name(field: Fields<'_>, text: &str, limits: &Limits) -> Result<()> {
     if text.is_empty() {
         return fault("a label name that is not empty", "\"\"".to_owned());
     }
-    if text.starts_with("__") {
-        return fault("a label name that does not begin with \"__\"", format!("{text:?}"));
-    }
     if text.len() > limits.name_length {
         return fault(&format!("a label name of at most {} bytes", limits.name_length), text.len().to_string());
+    }
+    if text.starts_with("__") {
+        return fault("a label name that does not begin with \"__\"", format!("{text:?}"));
     }
     Ok(())
 }

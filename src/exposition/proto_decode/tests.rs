@@ -76,7 +76,10 @@ fn any_labels() -> impl Strategy<Value = Vec<(String, String)>> {
     let unusual = proptest::collection::btree_map("[a-c][a-z.]{0,3}", value, 0..5)
         .prop_map(|labels| labels.into_iter().collect::<Vec<_>>())
         .prop_shuffle();
-    prop_oneof![4 => usual, 1 => unusual]
+    let few = proptest::sample::subsequence(vec!["a", "b", "c", "é"], 0..4)
+        .prop_shuffle()
+        .prop_map(|names| names.into_iter().map(|name| (name.to_owned(), "1".to_owned())).collect::<Vec<_>>());
+    prop_oneof![4 => usual, 1 => unusual, 4 => few]
 }
 
 proptest! {
@@ -182,4 +185,54 @@ fn labels_end_with_their_metric() {
     let mut body = vec![message.len() as u8];
     body.extend(message);
     assert_eq!(decoded(&body).map_err(|error| error.contains("metric 3")), Err(true));
+}
+
+/// What is short on the wire may be long in memory: each part counts.
+#[test]
+fn the_parts_of_a_push_are_counted() {
+    let limits = Limits { samples: 5, ..Limits::default() };
+    let refused = |family: proto::MetricFamily, copies: usize| {
+        let body = family.encode_length_delimited_to_vec().repeat(copies);
+        let mut decoded = Decoded::default();
+        decode(&body, &limits, &LabelHasher::new(), &mut Vec::new(), &mut decoded)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    let histogram = |histogram: proto::Histogram| proto::MetricFamily {
+        r#type: Some(proto::MetricType::Histogram as i32),
+        ..family(vec![proto::Metric { histogram: Some(histogram), ..proto::Metric::default() }])
+    };
+    let spans = vec![proto::BucketSpan { offset: Some(0), length: Some(4) }];
+    let parts = [
+        (family(vec![]), 6),
+        (family(vec![metric(&[], 1.0); 5]), 1),
+        (histogram(proto::Histogram { bucket: vec![proto::Bucket::default(); 4], ..proto::Histogram::default() }), 1),
+        (
+            histogram(proto::Histogram {
+                positive_delta: vec![0; 4],
+                positive_span: spans.clone(),
+                ..proto::Histogram::default()
+            }),
+            1,
+        ),
+        (
+            histogram(proto::Histogram {
+                negative_count: vec![0.0; 4],
+                negative_span: spans,
+                ..proto::Histogram::default()
+            }),
+            1,
+        ),
+    ];
+    for (family, copies) in parts {
+        let error = refused(family.clone(), copies).expect_err("too many");
+        assert!(error.ends_with("expected at most 5 families, metrics and buckets in a push, got more"), "{error}");
+    }
+    assert_eq!(refused(family(vec![]), 5), Ok(()));
+    let many = histogram(proto::Histogram {
+        exemplars: vec![proto::Exemplar::default(); 20_000],
+        ..proto::Histogram::default()
+    });
+    let error = refused(many, 1).expect_err("too many");
+    assert_eq!(error, "metric 1: expected at most 16384 spans and exemplars, got more");
 }

@@ -70,6 +70,10 @@ impl<'b> Decoder<'b, '_, '_> {
         let (mut pairs, mut value, mut moment) = (Vec::new(), 0.0, None);
         while let Some(tag) = message.tag()? {
             match tag {
+                LABEL if pairs.len() == self.limits.labels => {
+                    let expected = format!("at most {} labels", self.limits.labels);
+                    return Err(self.fault(&expected, "more".to_owned()));
+                }
                 LABEL => pairs.push(message.message()?),
                 VALUE => value = message.double()?,
                 TIMESTAMP => moment = Some(timestamp(message.message()?)?),
@@ -110,10 +114,8 @@ pub(super) fn timestamp(mut message: Fields<'_>) -> Result<Timestamp> {
             other => message.skip(other, "Timestamp", 2)?,
         }
     }
-    // Years 1 to 9999, as the type is defined.
-    const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
-    match u32::try_from(nanos) {
-        Ok(nanos) if nanos < 1_000_000_000 && YEARS.contains(&seconds) => Ok(Timestamp { seconds, nanos }),
-        _ => Err(message.fault(message.at(), "a timestamp", format!("{seconds} s and {nanos} ns"))),
-    }
+    let moment = u32::try_from(nanos).ok().and_then(|nanos| Timestamp::new(seconds, nanos));
+    moment.ok_or_else(|| {
+        message.fault(message.at(), "a moment in the years 1 to 9999", format!("{seconds} s and {nanos} ns"))
+    })
 }

@@ -1,7 +1,8 @@
 //! The shape of a label set: its names, and how long each value is. Most series of a family have one of a few shapes, and for a
 //! known shape label pairs need not be looked for in the text: all but the values stands ready.
 
-use super::{LABEL, METRIC, NAME, Split, VALUE, number_message};
+use super::{LABEL, METRIC, NAME, VALUE, number_message};
+use crate::model::labels::{Label, Labels};
 
 /// What is the same in the label pairs of all label sets of one shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,12 +55,12 @@ impl LabelShape {
             return None;
         }
         let mut at = 0;
-        let pair = |(name, value): (&str, &str)| {
-            let value_start = at + name.len() + 2;
-            at = value_start + value.len() + 2;
-            PairShape::new(name, value_start, value.len())
+        let pair = |label: Label<'_>| {
+            let value_start = at + label.name.len() + 2;
+            at = value_start + label.value.len() + 2;
+            PairShape::new(label.name, value_start, label.value.len())
         };
-        let pairs: Box<[PairShape]> = Split { rest: labels }.map(pair).collect::<Option<_>>()?;
+        let pairs: Box<[PairShape]> = Labels::new(labels).map(pair).collect::<Option<_>>()?;
         let length = pairs.iter().map(|pair| usize::from(pair.head_length) + usize::from(pair.value_length)).sum();
         Some(Self { pairs, length })
     }

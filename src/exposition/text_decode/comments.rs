@@ -37,6 +37,9 @@ impl Decoder<'_, '_> {
         } else {
             self.kind(content_start, text_end)?
         };
+        if self.reader.decoded.metadata.len() == self.reader.limits.samples {
+            return Err(self.reader.too_many("HELP and TYPE lines in a push", self.reader.limits.samples));
+        }
         self.reader.decoded.metadata.push(Metadata { name, content });
         Ok(next_line)
     }

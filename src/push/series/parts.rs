@@ -190,6 +190,9 @@ pub(super) fn finish_histograms<'n>(
     let Batch { keys, histograms, .. } = batch;
     for (HistogramUpdate { series, histogram }, first_place) in histograms.iter_mut().zip(first_places) {
         let place = places.at(*first_place);
+        // One bound has one spelling: `-0` is `0`.
+        histogram.buckets.iter_mut().for_each(|bucket| bucket.bound += 0.0);
+        histogram.exemplars.iter_mut().for_each(|exemplar| exemplar.bound += 0.0);
         let buckets = &mut histogram.buckets;
         if !buckets.is_sorted_by(|one, other| one.bound < other.bound) {
             buckets.sort_by(|one, other| one.bound.total_cmp(&other.bound));

@@ -112,7 +112,7 @@ impl Table {
     ) -> Option<Arc<str>> {
         // What was added up before the family was known to be a gauge with a window is no value within it.
         let hides_numbers =
-            family.kind == MetricKind::Gauge && matches!(request.gauges.number_rule(), NumberRule::Window(_));
+            family.family.kind() == MetricKind::Gauge && matches!(request.gauges.number_rule(), NumberRule::Window(_));
         let is_ordered = request.format.kind != FormatKind::Protobuf;
         let mut ordered = self.orders[family.family.id as usize].after(cursor.after.as_deref());
         let mut ahead = Vec::with_capacity(LOOK_AHEAD);

@@ -1,13 +1,16 @@
 //! The shape of a label set: its names, and how long each value is. Most series of a family have one of a few shapes, and for a
 //! known shape label pairs need not be looked for in the text: all but the values stands ready.
 
+use smallvec::SmallVec;
+
 use super::{LABEL, METRIC, NAME, VALUE, number_message};
 use crate::model::labels::{Label, Labels};
 
 /// What is the same in the label pairs of all label sets of one shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LabelShape {
-    pairs: Box<[PairShape]>,
+    /// Most on the stack: a shape is made for each new series, and memory that is freed at once leaves gaps between the keys.
+    pairs: SmallVec<[PairShape; 8]>,
     /// Bytes of the label pairs.
     length: usize,
 }
@@ -60,7 +63,7 @@ impl LabelShape {
             at = value_start + label.value.len() + 2;
             PairShape::new(label.name, value_start, label.value.len())
         };
-        let pairs: Box<[PairShape]> = Labels::new(labels).map(pair).collect::<Option<_>>()?;
+        let pairs: SmallVec<[PairShape; 8]> = Labels::new(labels).map(pair).collect::<Option<_>>()?;
         let length = pairs.iter().map(|pair| usize::from(pair.head_length) + usize::from(pair.value_length)).sum();
         Some(Self { pairs, length })
     }

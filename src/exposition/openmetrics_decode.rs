@@ -3,7 +3,7 @@
 //! Pure, as the text decoder is, and strict: metadata before samples, a family's lines together, one space between parts,
 //! no line that says nothing, and `# EOF` at the end, without which a body may have been cut.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::decoded::{
     DeclaredFamily, Decoded, Metadata, MetadataContent, Name, NameOwner, Places, Sample, SampleExtra, Span,
@@ -37,7 +37,7 @@ pub fn decode<'b>(
         may_have_exemplar: false,
         check: None,
         family: None,
-        past: HashSet::default(),
+        past: HashMap::default(),
     };
     decoder.run().map_err(|error| *error)?;
     Ok(text)
@@ -53,8 +53,8 @@ struct Decoder<'b, 'd> {
     /// What else is to be looked at in each sample of the current run.
     check: Option<Check>,
     family: Option<CurrentFamily>,
-    /// Names of the families before: none may come back ("Overall Structure").
-    past: HashSet<&'b str, ahash::RandomState>,
+    /// The families before, by name: none may come back ("Overall Structure").
+    past: HashMap<&'b str, Option<MetricKind>, ahash::RandomState>,
 }
 
 /// What some samples must be.
@@ -168,7 +168,7 @@ impl<'b> Decoder<'b, '_> {
         if self.past.len() == self.reader.limits.samples {
             return Err(self.reader.too_many("families in a push", self.reader.limits.samples));
         }
-        if self.past.contains(name.text.of(self.text)) {
+        if self.past.contains_key(name.text.of(self.text)) {
             return Err(self.misplaced("all lines of a family together", name));
         }
         Ok(CurrentFamily::new(name))
@@ -177,7 +177,7 @@ impl<'b> Decoder<'b, '_> {
     fn end_family(&mut self) -> Result<()> {
         if let Some(mut family) = self.family.take() {
             self.declare(&mut family)?;
-            self.past.insert(family.name.text.of(self.text));
+            self.past.insert(family.name.text.of(self.text), family.kind);
         }
         Ok(())
     }
@@ -245,6 +245,9 @@ impl<'b> Decoder<'b, '_> {
             {
                 return Err(self.not_a_sample(kind, name));
             }
+            _ if self.is_of_past_family(name) => {
+                return Err(self.misplaced("all lines of a family together", name));
+            }
             _ => self.begin_family(name)?,
         };
         self.declare(&mut family)?;
@@ -264,6 +267,14 @@ impl<'b> Decoder<'b, '_> {
         }
         self.family = Some(family);
         Ok(())
+    }
+
+    /// Whether samples of this name are those of a family before, such as `a_total` of the counter `a`.
+    fn is_of_past_family(&self, name: Name) -> bool {
+        let name = name.text.of(self.text);
+        let suffix_at = name.rfind('_').unwrap_or(name.len());
+        let kind = self.past.get(&name[..suffix_at]).copied().flatten();
+        kind.is_some_and(|kind| kind.openmetrics_samples().iter().any(|(suffix, _)| *suffix == &name[suffix_at..]))
     }
 
     fn check(&mut self, check: Check, start: usize, end: usize) -> Result<()> {

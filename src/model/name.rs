@@ -105,6 +105,10 @@ pub fn escaped_metric_name(name: &str, escaping: Escaping) -> Cow<'_, str> {
 
 /// The label name as it is shown under a scheme. Unlike the Go library's, it never holds `:`, which no label name may.
 pub fn escaped_label_name(name: &str, escaping: Escaping) -> Cow<'_, str> {
+    // Under `dots` this would be `__name__`, a second metric name. As it stands no other name is shown.
+    if name == "_name_" && escaping == Escaping::Dots {
+        return Cow::Borrowed(name);
+    }
     escaped(name, escaping, 0)
 }
 

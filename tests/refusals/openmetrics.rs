@@ -61,6 +61,10 @@ fn openmetrics_out_of_order_is_refused() {
             "line 4: expected each of HELP, TYPE and UNIT once for a family, got \"# UNIT a_s s\"",
         ),
         (
+            "# TYPE a counter\n# TYPE b gauge\nb 1\na_total 1\n# EOF\n",
+            "line 6: expected all lines of a family together, got a_total again",
+        ),
+        (
             "# TYPE a gauge\n# HELP b B.\n# UNIT a_s s\n# TYPE a gauge\na 1\n# EOF\n",
             "line 6: expected all lines of a family together, got a again",
         ),

@@ -3,8 +3,10 @@
 JOBS ?= 2
 CARGO ?= cargo
 RUN_FLAGS ?=
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation
 
-.PHONY: run test check bench e2e build
+.PHONY: run test check bench e2e build fuzz
 
 ## Build in release mode and serve on port 9091 (RUN_FLAGS="--gauges sum" adds flags).
 run:
@@ -30,3 +32,11 @@ bench:
 ## Real clients and a real Prometheus against the release binary.
 e2e: build
 	tests/e2e/run.sh
+
+## Arbitrary bytes for every decoder, FUZZ_SECONDS each; needs nightly and cargo-fuzz. What is found stays in fuzz/found/.
+fuzz:
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/found/$$target && \
+		$(CARGO) +nightly fuzz run --sanitizer none $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 || exit 1; \
+	done

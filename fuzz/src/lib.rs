@@ -195,7 +195,8 @@ impl Gateway {
     /// A whole page, as the coordinator puts it together.
     fn page(&mut self, format: Format, now: u64) -> Vec<u8> {
         let families = catalogue::families(&self.registry.view(), format, |_| true);
-        let mut series: BTreeMap<u32, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
+        let mut series: BTreeMap<u32, BTreeMap<(String, usize), Vec<u8>>> = BTreeMap::new();
+        let has_keys = format.kind != FormatKind::Protobuf;
         for table in &mut self.tables {
             let mut request = PageRequest::first(Arc::clone(&families), format, self.rules.gauges);
             request.bytes = PIECE_BYTES;
@@ -206,7 +207,10 @@ impl Gateway {
                     let key = page.keys[key_start..one.key_end as usize].to_owned();
                     let text = page.text[text_start..one.text_end as usize].to_vec();
                     (text_start, key_start) = (one.text_end as usize, one.key_end as usize);
-                    let before = series.entry(one.family).or_default().insert(key, text);
+                    let family = series.entry(one.family).or_default();
+                    // Without keys they stay in the order they come in.
+                    let place = if has_keys { 0 } else { family.len() };
+                    let before = family.insert((key, place), text);
                     assert!(before.is_none(), "a series is on a page once");
                 }
                 match page.next {

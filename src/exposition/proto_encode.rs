@@ -12,6 +12,7 @@ use prost::encoding::{encode_varint, encoded_len_varint};
 use smallvec::SmallVec;
 
 use super::SeriesLabels;
+use super::exemplar::is_short;
 use super::line_encode::shown_labels;
 use super::proto;
 use super::shown::ShownFamily;
@@ -167,7 +168,7 @@ fn field_length(bytes: usize) -> usize {
 fn counter_message(family: &ShownFamily, counter: &Counter) -> proto::Counter {
     proto::Counter {
         value: Some(counter.value),
-        exemplar: counter.exemplar.as_ref().map(|exemplar| exemplar_message(family, exemplar)),
+        exemplar: counter.exemplar.as_ref().and_then(|exemplar| exemplar_message(family, exemplar)),
         created_timestamp: counter.created.map(timestamp_message),
     }
 }
@@ -185,17 +186,21 @@ fn timestamp_message(timestamp: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: timestamp.seconds, nanos: timestamp.nanos as i32 }
 }
 
-fn exemplar_message(family: &ShownFamily, exemplar: &Exemplar) -> proto::Exemplar {
+/// `None` for one that escaping has made too long.
+fn exemplar_message(family: &ShownFamily, exemplar: &Exemplar) -> Option<proto::Exemplar> {
     let labels = shown_labels(family, &exemplar.labels);
+    if !is_short(&labels) {
+        return None;
+    }
     let label = |label: Label<'_>| proto::LabelPair {
         name: Some(label.plain_name().into_owned()),
         value: Some(unescape(label.value).into_owned()),
     };
-    proto::Exemplar {
+    Some(proto::Exemplar {
         label: Labels::new(&labels).map(label).collect(),
         value: Some(exemplar.value),
         timestamp: exemplar.timestamp.map(timestamp_message),
-    }
+    })
 }
 
 /// Counts are whole numbers if all are, else floats: readers before Prometheus 3.15 refuse a float histogram without
@@ -237,7 +242,7 @@ fn classic_buckets(family: &ShownFamily, histogram: &Histogram, is_whole: bool) 
         upper_bound: Some(bucket.bound),
         exemplar: exemplars
             .next_if(|exemplar| exemplar.bound == bucket.bound)
-            .map(|bucket| exemplar_message(family, &bucket.exemplar)),
+            .and_then(|bucket| exemplar_message(family, &bucket.exemplar)),
     };
     histogram.buckets.iter().map(bucket).collect()
 }
@@ -255,7 +260,7 @@ fn add_native(family: &ShownFamily, message: &mut proto::Histogram, native: &Nat
     message.zero_threshold = Some(native.zero_threshold);
     message.negative_span = spans(&native.negative);
     message.positive_span = spans(&native.positive);
-    message.exemplars = native.exemplars.iter().map(|exemplar| exemplar_message(family, exemplar)).collect();
+    message.exemplars = native.exemplars.iter().filter_map(|exemplar| exemplar_message(family, exemplar)).collect();
     if is_whole {
         message.sample_count = Some(native.count as u64);
         message.zero_count = Some(native.zero_count as u64);

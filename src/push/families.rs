@@ -60,9 +60,7 @@ impl FamilyPlan {
             families: &mut self.families,
         };
         resolver.known_families()?;
-        for family in &decoded.families {
-            resolver.known_family(family)?;
-        }
+        resolver.declared_families(&decoded.families)?;
         for name in &decoded.names {
             let (owner, family) = match name.owner {
                 NameOwner::ByName => resolver.named(*name)?,
@@ -180,11 +178,20 @@ impl<'b> Resolver<'b, '_, '_, '_> {
         Ok(())
     }
 
-    /// The same for a family whose samples follow its declaration.
-    fn known_family(&mut self, declared: &DeclaredFamily) -> Result<(), PushError> {
-        let name = self.family_name(declared);
-        if self.register.claim(&name).is_some_and(|claim| *claim.family.name == *name) {
-            self.declared(declared, SampleRole::Number)?;
+    /// The same for families whose samples follow their declaration. Each is of one kind, samples or not: what is taken now
+    /// must be taken when it comes again.
+    fn declared_families(&mut self, families: &[DeclaredFamily]) -> Result<(), PushError> {
+        let mut kinds = ByName::default();
+        for declared in families {
+            let name = self.family_name(declared);
+            let kind = self.known_kind(&name, declared.kind);
+            let before = *kinds.entry(name.clone()).or_insert(kind);
+            if before != kind {
+                return Err(two_types(self.places.at(declared.name.place), &name, kind, before));
+            }
+            if self.register.claim(&name).is_some_and(|claim| *claim.family.name == *name) {
+                self.declared(declared, SampleRole::Number)?;
+            }
         }
         Ok(())
     }

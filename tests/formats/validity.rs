@@ -83,6 +83,18 @@ fn an_exemplar_that_escaping_makes_too_long_is_left_out() {
         format!("# TYPE c counter\nc_total 1 # {{\"{name}\"=\"1\"}} 1\n# EOF\n")
     );
     assert_eq!(openmetrics(&server, "values"), "# TYPE c counter\nc_total 1\n# EOF\n");
+    let protobuf = Format::Protobuf.content_type();
+    let page = server.scrape_with(&[("Accept", format!("{protobuf};escaping=values").as_str())]);
+    Server::start(&[]).take_as(Format::Protobuf, &page.body);
+}
+
+/// Under `dots` the name would be that of the metric.
+#[test]
+fn no_label_is_shown_as_the_name_of_the_metric() {
+    let server = Server::start(&[]);
+    server.take(Text("x{_name_=\"foo\",a_b=\"1\"} 1\n"));
+    let page = server.scrape_with(&[("Accept", "text/plain;escaping=dots")]).text();
+    assert_eq!(page, "# TYPE x untyped\nx{_name_=\"foo\",a__b=\"1\"} 1\n");
 }
 
 #[test]

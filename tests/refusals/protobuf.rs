@@ -29,6 +29,10 @@ fn protobuf_of_no_sense_is_refused() {
             "metric 2: expected a gauge, got a value of another kind",
         ),
         ("name: 'a' type: GAUGE metric { }", "metric 2: expected a gauge, got no value"),
+        (
+            "name: 'a' type: SUMMARY --- name: 'a' type: GAUGE metric { gauge { value: 1 } }",
+            "metric 2: expected one TYPE for a, got gauge after summary",
+        ),
         ("name: 'a' metric { gauge { value: 1 } }", "metric 2: expected a counter, got a value of another kind"),
         (
             "name: 'a' type: GAUGE metric { gauge { value: 1 } label { name: '' value: '1' } }",
@@ -153,6 +157,10 @@ fn protobuf_histograms_that_contradict_themselves_are_refused() {
             "sample_count: 2 schema: 0 positive_span { offset: 2147483647 length: 1 }
              positive_span { offset: 2147483647 length: 1 } positive_delta: 1 positive_delta: 0",
             "metric 2: expected a native bucket's index of 32 bits, got 4294967295",
+        ),
+        (
+            "sample_count_float: 0 schema: 0 positive_span { offset: 1 length: 1 } positive_count: 1.5",
+            "metric 2: expected a count above 0 of native buckets that are not empty, got 0",
         ),
         (
             "sample_count: 1 schema: -4 positive_span { offset: 66 length: 1 } positive_delta: 1",

@@ -39,8 +39,10 @@ struct Side<'b> {
 impl<'b> Decoder<'b, '_, '_> {
     pub(super) fn histogram(&mut self, message: Fields<'b>) -> Result<Histogram> {
         let mut parts = self.parts(message)?;
-        let is_float =
-            parts.float_count > 0.0 || !parts.negative.counts.is_empty() || !parts.positive.counts.is_empty();
+        let is_float = parts.float_count > 0.0
+            || parts.float_zero_count > 0.0
+            || !parts.negative.counts.is_empty()
+            || !parts.positive.counts.is_empty();
         let count = match parts.count {
             Some(count) if parts.float_count == 0.0 => Some(self.whole_count(count)?),
             None if parts.float_count == 0.0 => None,
@@ -191,6 +193,10 @@ impl<'b> Decoder<'b, '_, '_> {
         add_exemplars(&mut native.exemplars, std::mem::take(&mut parts.exemplars));
         if !is_float {
             self.check_count(&native)?;
+        } else if native.count + native.zero_count == 0.0 && !(native.negative.is_empty() && native.positive.is_empty())
+        {
+            // Readers tell by these two that counts are floats.
+            return Err(self.fault("a count above 0 of native buckets that are not empty", "0".to_owned()));
         }
         reduce_schema(&mut native, NativeHistogram::FINEST);
         self.check_indices(&native)?;

@@ -1,5 +1,6 @@
 //! One page out of all shards' pieces: families by name, each header once, series by label text whatever shard they
-//! are on. The same state gives the same page for any number of shards.
+//! are on: the same state gives the same page for any number of shards. Protobuf pieces have no keys; there the series of a family
+//! stand shard by shard.
 
 use tokio::sync::oneshot;
 

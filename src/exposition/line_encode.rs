@@ -18,6 +18,19 @@ pub(super) fn begin_metadata(out: &mut Vec<u8>, keyword: &str, family: &ShownFam
     out.push(b' ');
 }
 
+/// Appends the HELP line, if there is a help. `escaped` are the bytes that the format escapes there.
+pub(super) fn write_help(out: &mut Vec<u8>, family: &ShownFamily, escaped: &[u8]) {
+    let Some(help) = family.family.help() else { return };
+    begin_metadata(out, "HELP", family);
+    for byte in help.bytes() {
+        if escaped.contains(&byte) {
+            out.push(b'\\');
+        }
+        out.push(if byte == b'\n' { b'n' } else { byte });
+    }
+    out.push(b'\n');
+}
+
 fn write_quoted(out: &mut Vec<u8>, name: &str, suffix: &str) {
     out.push(b'"');
     out.extend_from_slice(escape_value(name).as_bytes());

@@ -4,7 +4,7 @@
 //! fall, a sum beside negative bounds. Such a series is shown as far as the specification allows.
 
 use super::exemplar::is_short;
-use super::line_encode::{Lines, begin_metadata, shown_labels};
+use super::line_encode::{Lines, begin_metadata, shown_labels, write_help};
 use super::number::write_float;
 use super::shown::ShownFamily;
 use crate::aggregate::{GaugeRule, shown_gauge};
@@ -15,11 +15,7 @@ use crate::model::value::{Exemplar, Histogram, Millis, Summary, Value};
 
 /// Appends the HELP line, if there is a help, the TYPE line, and the UNIT line, if there is a unit that the name ends in.
 pub fn write_header(out: &mut Vec<u8>, family: &ShownFamily) {
-    if let Some(help) = family.family.help() {
-        begin_metadata(out, "HELP", family);
-        write_help(out, help);
-        out.push(b'\n');
-    }
+    write_help(out, family, b"\\\n\"");
     begin_metadata(out, "TYPE", family);
     let word = if family.kind == MetricKind::Untyped { "unknown" } else { family.kind.name() };
     out.extend_from_slice(word.as_bytes());
@@ -28,17 +24,6 @@ pub fn write_header(out: &mut Vec<u8>, family: &ShownFamily) {
         begin_metadata(out, "UNIT", family);
         out.extend_from_slice(unit.as_bytes());
         out.push(b'\n');
-    }
-}
-
-fn write_help(out: &mut Vec<u8>, help: &str) {
-    for byte in help.bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            other => out.push(other),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Writes the Prometheus text format 0.0.4, and 1.0.0, which may have any name in quotes: one family's header, then its series one
 //! by one, in the caller's order. It has no exemplars, created timestamps or native buckets. No look-up, no sorting of series.
 
-use super::line_encode::{Lines, begin_metadata, shown_labels};
+use super::line_encode::{Lines, begin_metadata, shown_labels, write_help};
 use super::number::write_float;
 use super::shown::ShownFamily;
 use crate::aggregate::{GaugeRule, shown_gauge};
@@ -9,24 +9,10 @@ use crate::model::value::{Histogram, Millis, Value};
 
 /// Appends the HELP line, if there is a help, and the TYPE line.
 pub fn write_header(out: &mut Vec<u8>, family: &ShownFamily) {
-    if let Some(help) = family.family.help() {
-        begin_metadata(out, "HELP", family);
-        write_help(out, help);
-        out.push(b'\n');
-    }
+    write_help(out, family, b"\\\n");
     begin_metadata(out, "TYPE", family);
     out.extend_from_slice(family.kind.in_text().name().as_bytes());
     out.push(b'\n');
-}
-
-fn write_help(out: &mut Vec<u8>, help: &str) {
-    for byte in help.bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            other => out.push(other),
-        }
-    }
 }
 
 /// Appends the lines of one series.

@@ -6,51 +6,32 @@ pub use native::{add_exemplars, add_native, limit_buckets, reduce_schema};
 
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{
-    Bucket, BucketExemplar, Counter, Exemplar, GaugeWindow, Histogram, Millis, Slice, Summary, Value,
+    Bucket, BucketExemplar, Counter, Exemplar, GaugePolicy, GaugeRule, GaugeWindow, Histogram, Millis, Slice, Summary,
+    Value,
 };
 
-/// What a gauge shows when several pushes set it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GaugePolicy {
-    /// The newest value.
-    Last,
-    /// The sum of all values, as for a counter.
-    Sum,
-    /// The least value within the window.
-    Min,
-    /// The greatest value within the window.
-    Max,
-    /// The mean of the values within the window.
-    Mean,
-}
-
-/// A gauge policy with the length of its window; `Last` and `Sum` have no use for the length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GaugeRule {
-    /// Which of the values is shown.
-    pub policy: GaugePolicy,
-    /// Above zero.
-    pub window: Millis,
-}
-
 /// How a pushed number changes the stored one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NumberRule {
     /// Counters, untyped series, gauges under `sum`.
     Add,
     /// Gauges under `last`.
     Last,
-    /// Gauges under `min`, `max` and `mean`; the window's length.
-    Window(Millis),
+    /// Gauges under `min`, `max` and `mean`.
+    Window(GaugeRule),
+    /// Counters and untyped series of a source: its running total.
+    Running,
+    /// Gauges of a source: merged over the sources that live.
+    Live(GaugePolicy),
 }
 
-impl GaugeRule {
-    /// The rule for the numbers of gauges.
-    pub fn number_rule(self) -> NumberRule {
-        match self.policy {
-            GaugePolicy::Last => NumberRule::Last,
-            GaugePolicy::Sum => NumberRule::Add,
-            GaugePolicy::Min | GaugePolicy::Max | GaugePolicy::Mean => NumberRule::Window(self.window),
+impl NumberRule {
+    /// The rule for aggregated gauges.
+    pub fn of_gauges(rule: GaugeRule) -> Self {
+        match rule.policy {
+            GaugePolicy::Last => Self::Last,
+            GaugePolicy::Sum => Self::Add,
+            GaugePolicy::Min | GaugePolicy::Max | GaugePolicy::Mean => Self::Window(rule),
         }
     }
 }
@@ -58,10 +39,10 @@ impl GaugeRule {
 /// A new series' value after its first push.
 pub fn first_number(pushed: f64, rule: NumberRule, now: Millis) -> Value {
     match rule {
-        NumberRule::Add | NumberRule::Last => Value::Number(pushed),
-        NumberRule::Window(length) => {
-            let mut window = GaugeWindow::default();
-            push_to_window(&mut window, pushed, length, now);
+        NumberRule::Add | NumberRule::Last | NumberRule::Running | NumberRule::Live(_) => Value::Number(pushed),
+        NumberRule::Window(rule) => {
+            let mut window = GaugeWindow { rule, slices: Vec::new() };
+            push_to_window(&mut window, pushed, now);
             Value::Window(Box::new(window))
         }
     }
@@ -74,7 +55,7 @@ pub fn merge_number(stored: &mut Value, pushed: f64, rule: NumberRule, now: Mill
         (Value::Number(number), NumberRule::Add) => *number += pushed,
         (Value::Counter(counter), NumberRule::Add) => counter.value += pushed,
         (Value::Number(number), NumberRule::Last) => *number = pushed,
-        (Value::Window(window), NumberRule::Window(length)) => push_to_window(window, pushed, length, now),
+        (Value::Window(window), NumberRule::Window(rule)) if window.rule == rule => push_to_window(window, pushed, now),
         (stored, rule) => *stored = first_number(pushed, rule, now),
     }
 }
@@ -231,8 +212,8 @@ fn union_of_buckets(one: &[Bucket], other: &[Bucket]) -> Vec<Bucket> {
 }
 
 /// Takes a pushed gauge value into the slice of `now`, and forgets slices that have left the window.
-pub fn push_to_window(window: &mut GaugeWindow, pushed: f64, length: Millis, now: Millis) {
-    let number = slice_number(now, length);
+pub fn push_to_window(window: &mut GaugeWindow, pushed: f64, now: Millis) {
+    let number = slice_number(now, window.rule.window);
     window.slices.retain(|slice| is_within_window(slice, number));
     match window.slices.last_mut() {
         Some(slice) if slice.number >= number => {
@@ -246,10 +227,10 @@ pub fn push_to_window(window: &mut GaugeWindow, pushed: f64, length: Millis, now
 }
 
 /// What a windowed gauge shows at `now`; `None` if nothing was pushed within the window.
-pub fn shown_gauge(window: &GaugeWindow, rule: GaugeRule, now: Millis) -> Option<f64> {
-    let number = slice_number(now, rule.window);
+pub fn shown_gauge(window: &GaugeWindow, now: Millis) -> Option<f64> {
+    let number = slice_number(now, window.rule.window);
     let slices = || window.slices.iter().filter(|slice| is_within_window(slice, number));
-    match rule.policy {
+    match window.rule.policy {
         GaugePolicy::Min => slices().map(|slice| slice.min).reduce(f64::min),
         GaugePolicy::Max => slices().map(|slice| slice.max).reduce(f64::max),
         GaugePolicy::Mean => {
@@ -335,7 +316,7 @@ mod tests {
             (Some(1.0), Some(2.0), Some(3.0)),
         ];
         for (stored, pushed, expected) in cases {
-            let summary = |part| Summary { sum: part, count: part, created: None };
+            let summary = |part| Summary { sum: part, count: part, ..Summary::default() };
             let mut merged = summary(stored);
             add_summary(&mut merged, &summary(pushed));
             assert_eq!(merged, summary(expected));
@@ -360,12 +341,14 @@ mod tests {
 
     #[test]
     fn windows_forget_what_is_older_than_their_length() {
-        let rule = |policy| GaugeRule { policy, window: 1200 };
-        let mut window = GaugeWindow::default();
+        let mut window = GaugeWindow { rule: GaugeRule { policy: GaugePolicy::Max, window: 1200 }, slices: Vec::new() };
         for (now, pushed) in [(0, 9.0), (600, 1.0), (700, 5.0)] {
-            push_to_window(&mut window, pushed, 1200, now);
+            push_to_window(&mut window, pushed, now);
         }
-        let shown = |policy, now| shown_gauge(&window, rule(policy), now);
+        let shown = |policy, now| {
+            let rule = GaugeRule { policy, window: 1200 };
+            shown_gauge(&GaugeWindow { rule, ..window.clone() }, now)
+        };
         assert_eq!(shown(GaugePolicy::Min, 700), Some(1.0));
         assert_eq!(shown(GaugePolicy::Max, 700), Some(9.0));
         assert_eq!(shown(GaugePolicy::Mean, 700), Some(5.0));
@@ -379,9 +362,17 @@ mod tests {
     #[test]
     fn a_settled_family_changes_the_shape_of_its_values() {
         let mut value = Value::Number(7.0);
-        merge_number(&mut value, 3.0, NumberRule::Window(1000), 0);
-        let Value::Window(window) = value else { panic!("expected a window, got {value:?}") };
-        assert_eq!(shown_gauge(&window, GaugeRule { policy: GaugePolicy::Max, window: 1000 }, 0), Some(3.0));
+        let rule = GaugeRule { policy: GaugePolicy::Max, window: 1000 };
+        merge_number(&mut value, 3.0, NumberRule::Window(rule), 0);
+        merge_number(&mut value, 2.0, NumberRule::Window(rule), 0);
+        let shown = |value: &Value| match value {
+            Value::Window(window) => shown_gauge(window, 0),
+            other => panic!("expected a window, got {other:?}"),
+        };
+        assert_eq!(shown(&value), Some(3.0));
+        let other = GaugeRule { policy: GaugePolicy::Min, window: 500 };
+        merge_number(&mut value, 9.0, NumberRule::Window(other), 0);
+        assert_eq!(shown(&value), Some(9.0), "another window begins anew");
     }
 
     /// A histogram as a person would read it: the count at any point is that of the last bound at or below it.
@@ -450,17 +441,17 @@ mod tests {
             policy in proptest::sample::select(vec![GaugePolicy::Min, GaugePolicy::Max]),
         ) {
             let rule = GaugeRule { policy, window: 1200 };
-            let (mut now, mut window, mut log) = (0, GaugeWindow::default(), Vec::new());
+            let (mut now, mut window, mut log) = (0, GaugeWindow { rule, slices: Vec::new() }, Vec::new());
             for (pause, value) in pushes {
                 now += pause;
-                push_to_window(&mut window, f64::from(value), rule.window, now);
+                push_to_window(&mut window, f64::from(value), now);
                 log.push((now, f64::from(value)));
             }
             let fold = |horizon: u64| {
                 let values = log.iter().filter(|(at, _)| at + horizon > now).map(|(_, value)| *value);
                 if policy == GaugePolicy::Min { values.reduce(f64::min) } else { values.reduce(f64::max) }
             };
-            let shown = shown_gauge(&window, rule, now).expect("something was pushed just now");
+            let shown = shown_gauge(&window, now).expect("something was pushed just now");
             let (least, most) = (fold(1200).expect("recent"), fold(1300).expect("recent"));
             prop_assert!(shown >= least.min(most) && shown <= least.max(most));
             prop_assert!(window.slices.len() <= GaugeWindow::SLICES as usize + 1);

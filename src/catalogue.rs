@@ -10,7 +10,13 @@ use crate::model::name::{Escaping, escaped_label_name};
 use crate::registry::View;
 
 /// The families of a page in its order; of those, the ones whose name `is_wanted` under any of the names they go by.
-pub fn families(register: &View<'_>, format: Format, is_wanted: impl Fn(&str) -> bool) -> Arc<[ShownFamily]> {
+/// `has_windows` tells of which names aggregated gauges show a window.
+pub fn families(
+    register: &View<'_>,
+    format: Format,
+    is_wanted: impl Fn(&str) -> bool,
+    has_windows: impl Fn(&str) -> bool,
+) -> Arc<[ShownFamily]> {
     let is_wanted = |shown: &ShownFamily| {
         [&shown.family.exposed_name, &shown.family.name, &shown.name].into_iter().any(|name| is_wanted(name))
     };
@@ -20,7 +26,11 @@ pub fn families(register: &View<'_>, format: Format, is_wanted: impl Fn(&str) ->
             register.families().map(|family| ShownFamily::new(family, family.kind(), format.escaping)).collect()
         }
     };
-    shown.into_iter().filter(is_wanted).collect()
+    let mut shown: Vec<ShownFamily> = shown.into_iter().filter(is_wanted).collect();
+    for family in shown.iter_mut().filter(|shown| shown.family.kind() == MetricKind::Gauge) {
+        family.has_windows = has_windows(&family.family.name);
+    }
+    shown.into()
 }
 
 /// OpenMetrics has names of its own for some families, and reserves more than they use: the counter `foo_total` is the family
@@ -107,7 +117,7 @@ mod tests {
             let wanted = Wanted::New { name: (*name).to_owned(), kind: *kind, has_quoted_labels: false };
             registry.commit(vec![wanted]).expect("room");
         }
-        let shown = super::families(&registry.view(), format, |_| true);
+        let shown = super::families(&registry.view(), format, |_| true, |_| false);
         shown.iter().map(|shown| (shown.name.to_string(), shown.kind)).collect()
     }
 

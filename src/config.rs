@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use actix_web::http::Uri;
 
-use crate::aggregate::{GaugePolicy, GaugeRule};
 use crate::exposition::error::Limits;
 use crate::ingest::StoreLimits;
-use crate::push::{PushRules, SummaryPolicy};
+use crate::model::value::{GaugePolicy, GaugeRule};
+use crate::push::{GaugeRules, PushRules, SummaryPolicy};
 use crate::shard::route::QueueLimits;
 use layers::{ConfigError, Given, Layers};
 
@@ -96,16 +96,19 @@ impl Config {
             series_length: reader.bytes("max-series-length")?,
             push_length: (http.max_body * LABELS_PER_BODY).max(http.max_decompressed).min(LARGEST_PUSH),
         };
-        let gauges = GaugeRule {
-            policy: reader.choice("gauges", GAUGE_POLICIES)?,
-            window: reader.time("gauge-window")?.as_millis().max(1) as u64,
+        let gauges = GaugeRules {
+            aggregate: GaugeRule {
+                policy: reader.choice("gauges", GAUGE_POLICIES)?,
+                window: reader.time("gauge-window")?.as_millis().max(1) as u64,
+            },
+            source: GaugePolicy::Sum,
         };
         let summaries = reader.choice("summaries", SUMMARY_POLICIES)?;
         Ok(Self {
             listen: reader.addresses("listen")?,
             shards: reader.count_or_cores("shards")?,
             queue: QueueLimits { batches: reader.count("max-queued-pushes")?, bytes: reader.bytes("max-queued")? },
-            push: PushRules { gauges, summaries, limits },
+            push: PushRules { gauges, summaries, series_lifetime: None, limits },
             store: StoreLimits {
                 series: reader.count("max-series")?,
                 series_per_family: reader.count("max-series-per-family")?,

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, Message};
 use actix_rt::{Arbiter, ArbiterHandle};
 
-use crate::aggregate::GaugeRule;
 use crate::exposition::format::Format;
 use crate::exposition::shown::ShownFamily;
 use crate::shard::gate::Permit;
@@ -36,7 +35,6 @@ pub struct Scrape {
 /// The actor; alone on its thread.
 struct Coordinator {
     shards: Arc<ShardSet>,
-    gauges: GaugeRule,
     metrics: ScrapeMetrics,
     mailbox_capacity: usize,
 }
@@ -54,7 +52,7 @@ impl Handler<Scrape> for Coordinator {
 
     fn handle(&mut self, Scrape { families, format, sink, place }: Scrape, _: &mut Self::Context) {
         let (shards, metrics) = (Arc::clone(&self.shards), self.metrics.clone());
-        let request = PageRequest::first(families, format, self.gauges);
+        let request = PageRequest::first(families, format);
         actix_rt::spawn(async move {
             let timer = metrics.start();
             let outcome = merge::stream_page(&shards, request, sink).await;
@@ -72,16 +70,10 @@ pub struct CoordinatorHandle {
 
 impl CoordinatorHandle {
     /// Starts the coordinator for up to `concurrent` scrapes at once. The arbiter is to be joined after [`Self::stop`].
-    pub fn start(
-        shards: Arc<ShardSet>,
-        gauges: GaugeRule,
-        concurrent: usize,
-        metrics: ScrapeMetrics,
-    ) -> (Self, Arbiter) {
+    pub fn start(shards: Arc<ShardSet>, concurrent: usize, metrics: ScrapeMetrics) -> (Self, Arbiter) {
         let arbiter = Arbiter::new();
         let address = Coordinator::start_in_arbiter(&arbiter.handle(), move |_| Coordinator {
             shards,
-            gauges,
             metrics,
             mailbox_capacity: concurrent,
         });

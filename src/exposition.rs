@@ -18,7 +18,6 @@ pub mod shown;
 mod text_decode;
 mod text_encode;
 
-use crate::aggregate::GaugeRule;
 use crate::model::labels::LabelHasher;
 use crate::model::value::{Millis, Value};
 use decoded::Decoded;
@@ -80,17 +79,16 @@ pub fn write_series(
     family: &ShownFamily,
     labels: SeriesLabels<'_>,
     value: &Value,
-    gauges: GaugeRule,
     now: Millis,
 ) {
     match format.kind {
         FormatKind::Text0_0_4 | FormatKind::Text1_0_0 => {
-            text_encode::write_series(out, family, labels.text, value, gauges, now);
+            text_encode::write_series(out, family, labels.text, value, now);
         }
         FormatKind::OpenMetrics0_0_1 | FormatKind::OpenMetrics1_0_0 => {
-            openmetrics_encode::write_series(out, family, labels.text, value, gauges, now);
+            openmetrics_encode::write_series(out, family, labels.text, value, now);
         }
-        FormatKind::Protobuf => proto_encode::write_series(out, family, labels, value, gauges, now),
+        FormatKind::Protobuf => proto_encode::write_series(out, family, labels, value, now),
     }
 }
 

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::aggregate::NumberRule;
 use crate::exposition::decode;
 use crate::exposition::decoded::Decoded;
 use crate::exposition::error::Excerpt;
 use crate::exposition::format::PushFormat;
+use crate::model::door::Door;
+use crate::model::family::FamilyUse;
 use crate::model::labels::GroupLabels;
-use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules};
+use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules, Pushed};
 use crate::registry::{CommitError, Registry, View, Wanted};
-use crate::shard::batch::{Batch, BatchFamily};
+use crate::shard::batch::{Batch, BatchContext, SeriesRule};
 use crate::shard::gate::{Acknowledgement, Budget, Permit, TicketBook};
 use crate::shard::route::{ShardError, ShardSet};
 use crate::shard::table::{Collision, Inspection};
@@ -109,6 +112,11 @@ impl Ingest {
         self.series.taken()
     }
 
+    /// Whether aggregated gauges of this name show a window.
+    pub fn has_windows(&self, _family: &str) -> bool {
+        matches!(NumberRule::of_gauges(self.rules.gauges.aggregate), NumberRule::Window(_))
+    }
+
     /// Takes in one push and returns when it has been applied.
     ///
     /// # Errors
@@ -144,8 +152,9 @@ impl Ingest {
         const USUAL_TEXT: usize = 1 << 20;
         let Scratch { decoded, arena, assembler } = scratch;
         let router = self.shards.router();
+        let pushed = Pushed { door: Door::Aggregate, labels: group, lifetime: None, is_released: &|_| false };
         let assembled = match decode(format, body, &self.rules.limits, router.hasher(), arena, decoded) {
-            Ok(text) => assembler.assemble(text, decoded, group, &self.rules, &self.registry, router),
+            Ok(text) => assembler.assemble(text, decoded, pushed, &self.rules, &self.registry, router),
             Err(error) => Err(PushError::Malformed(error)),
         };
         decoded.shrink();
@@ -164,14 +173,14 @@ impl Ingest {
             false => None,
         };
         let (mut series, shares) = self.permit_series(&mut push).await?;
-        let Assembled { families, batches, .. } = push;
-        let Some((families, _view)) = self.register(families)? else { return Ok(None) };
+        let Assembled { families, rules, batches, .. } = push;
+        let Some((context, _view)) = self.register(families, rules)? else { return Ok(None) };
         self.metrics.ignored(push.ignored_timestamps, push.discarded_samples);
         let (book, acknowledgement) = TicketBook::new();
         for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
             if let Some(place) = place {
                 let ticket = book.ticket(place, series.split(share));
-                self.shards.ingest(shard, batch, Arc::clone(&families), ticket).map_err(|_| Refusal::Lost)?;
+                self.shards.ingest(shard, batch, Arc::clone(&context), ticket).map_err(|_| Refusal::Lost)?;
             }
         }
         Ok(Some(acknowledgement))
@@ -251,11 +260,9 @@ impl Ingest {
     }
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.
-    fn register(&self, planned: Vec<PlannedFamily>) -> Result<Option<Registered<'_>>, Refusal> {
-        let (wanted, rest): (Vec<Wanted>, Vec<_>) = planned
-            .into_iter()
-            .map(|planned| (planned.wanted, (planned.number_rule, planned.help, planned.unit)))
-            .unzip();
+    fn register(&self, planned: Vec<PlannedFamily>, rules: Vec<SeriesRule>) -> Result<Option<Registered<'_>>, Refusal> {
+        let (wanted, rest): (Vec<Wanted>, Vec<_>) =
+            planned.into_iter().map(|planned| (planned.wanted, (planned.help, planned.unit))).unzip();
         let (families, view) = match self.registry.commit(wanted) {
             Ok(committed) => committed,
             Err(CommitError::Stale) => return Ok(None),
@@ -263,18 +270,18 @@ impl Ingest {
                 return Err(Refusal::StoreLimit { what: "families".to_owned(), limit, got });
             }
         };
-        let registered = families.into_iter().zip(rest).map(|(family, (number_rule, help, unit))| {
+        let registered = families.into_iter().zip(rest).map(|(family, (help, unit))| {
             if let Some(unit) = unit {
                 family.set_unit(&unit);
             }
             if help.is_some_and(|help| !family.set_help(&help)) {
                 self.metrics.help_changed();
             }
-            BatchFamily { family, number_rule }
+            FamilyUse::begin(&family)
         });
-        Ok(Some((registered.collect(), view)))
+        Ok(Some((Arc::new(BatchContext { families: registered.collect(), rules }), view)))
     }
 }
 
 /// A push's families, and the register while they are the newest in it.
-type Registered<'r> = (Arc<[BatchFamily]>, View<'r>);
+type Registered<'r> = (Arc<BatchContext>, View<'r>);

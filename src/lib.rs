@@ -100,10 +100,10 @@ fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
     let shards = Arc::new(shards);
     let registry = Arc::new(Registry::new(config.max_families));
     let (coordinator, thread) =
-        CoordinatorHandle::start(Arc::clone(&shards), config.push.gauges, config.http.max_scrapes, telemetry.scrape());
+        CoordinatorHandle::start(Arc::clone(&shards), config.http.max_scrapes, telemetry.scrape());
     threads.push(thread);
-    let ingest = Ingest::new(Arc::clone(&registry), Arc::clone(&shards), config.push, config.store, telemetry.ingest());
     let limits = config.push.limits;
+    let ingest = Ingest::new(Arc::clone(&registry), Arc::clone(&shards), config.push, config.store, telemetry.ingest());
     let parts = StateParts { config: config.http, limits, registry, shards, coordinator, ingest, telemetry };
     Ok((AppState::new(parts), threads))
 }

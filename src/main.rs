@@ -74,7 +74,7 @@ fn say_what_starts(config: &Config, listeners: &[TcpListener]) {
         tracing::info!(%address, "listening: push to /metrics/job/<job>, scrape /metrics");
     }
     tracing::info!(shards = config.shards, workers = config.http.workers, "threads");
-    tracing::info!(gauges = ?config.push.gauges.policy, summaries = ?config.push.summaries, path_labels = config.http.adds_path_labels, "merging");
+    tracing::info!(gauges = ?config.push.gauges.aggregate.policy, summaries = ?config.push.summaries, path_labels = config.http.adds_path_labels, "merging");
     let (http, push) = (&config.http, &config.push.limits);
     tracing::info!(
         body = http.max_body,

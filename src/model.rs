@@ -1,5 +1,6 @@
 //! The words of the data model: names, label sets, kinds, and the value a series holds. No format, clock or actor.
 
+pub mod door;
 pub mod family;
 pub mod labels;
 pub mod name;

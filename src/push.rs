@@ -8,25 +8,54 @@ mod families;
 mod seen;
 mod series;
 
-use crate::aggregate::{GaugeRule, NumberRule};
+use std::sync::Arc;
+
 use crate::exposition::decoded::Decoded;
 use crate::exposition::error::{DecodeError, Excerpt, Limits, Place};
+use crate::model::door::Door;
+use crate::model::family::Family;
 use crate::model::labels::GroupLabels;
+use crate::model::value::{GaugePolicy, GaugeRule, Millis};
 use crate::registry::{Registry, Wanted};
-use crate::shard::batch::{Batch, Router};
+use crate::shard::batch::{Batch, Router, SeriesRule};
 
 use families::FamilyPlan;
 use seen::SeenSeries;
 
 /// What is done with pushed values, from the configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PushRules {
     /// What a gauge shows.
-    pub gauges: GaugeRule,
-    /// Whether summaries are kept.
+    pub gauges: GaugeRules,
+    /// Whether aggregated summaries, and those of sources, are kept.
     pub summaries: SummaryPolicy,
+    /// How long a series stays to which nothing is pushed; `None` for ever.
+    pub series_lifetime: Option<Millis>,
     /// The limits of one push.
     pub limits: Limits,
+}
+
+/// What a gauge shows, by door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GaugeRules {
+    /// Of the values pushed.
+    pub aggregate: GaugeRule,
+    /// Of the sources that live.
+    pub source: GaugePolicy,
+}
+
+/// What a push is to the gateway, beyond its body.
+#[derive(Clone, Copy)]
+pub struct Pushed<'a> {
+    /// What its values mean.
+    pub door: Door,
+    /// Labels that its series get; they win over their own.
+    pub labels: &'a GroupLabels,
+    /// The lifetime that it asks for what it touches.
+    pub lifetime: Option<Millis>,
+    /// Whether a known family binds nobody any more, or will not once the push is applied: its names may be taken, and its
+    /// kind be another.
+    pub is_released: &'a dyn Fn(&Family) -> bool,
 }
 
 /// What is done with summaries.
@@ -68,6 +97,10 @@ fn fault(place: Place, expected: impl Into<String>, got: impl Into<String>) -> D
 pub struct Assembled {
     /// The families of the push; updates refer to them by index.
     pub families: Vec<PlannedFamily>,
+    /// What is done with the series; updates refer to them by index.
+    pub rules: Vec<SeriesRule>,
+    /// Released families whose names the push takes.
+    pub releases: Vec<Arc<Family>>,
     /// One for each shard; empty where the push brings nothing.
     pub batches: Vec<Batch>,
     /// Samples; whole histograms and summaries count as one.
@@ -83,8 +116,6 @@ pub struct Assembled {
 pub struct PlannedFamily {
     /// For the register.
     pub wanted: Wanted,
-    /// How its numbers are merged.
-    pub number_rule: NumberRule,
     /// Unescaped.
     pub help: Option<String>,
     /// Such as `seconds`.
@@ -121,8 +152,7 @@ impl Assembler {
         self.seen.shrink();
     }
 
-    /// Assembles a decoded push. `text` is what its spans point into, `group` the labels of its path. What was decoded is
-    /// taken where that saves a copy.
+    /// Assembles a decoded push. `text` is what its spans point into. What was decoded is taken where that saves a copy.
     ///
     /// # Errors
     /// The first fault found; nothing has been changed.
@@ -130,7 +160,7 @@ impl Assembler {
         &mut self,
         text: &str,
         decoded: &mut Decoded,
-        group: &GroupLabels,
+        pushed: Pushed<'_>,
         rules: &PushRules,
         registry: &Registry,
         router: &Router,
@@ -138,10 +168,19 @@ impl Assembler {
         let samples = decoded.parts() as u64;
         // Looked at for the names only: a large push must not keep others from registering theirs.
         self.plan.resolve(text, decoded, rules, &registry.view(), router)?;
-        let context = series::Context { text, group, limits: &rules.limits, router, places: decoded.places };
+        let context =
+            series::Context { text, group: pushed.labels, limits: &rules.limits, router, places: decoded.places };
         let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
-        let families = self.plan.take_families();
-        Ok(Assembled { families, batches, samples, discarded_samples, ignored_timestamps: decoded.timestamps })
+        let (families, rules) = self.plan.take_families();
+        Ok(Assembled {
+            families,
+            rules,
+            releases: Vec::new(),
+            batches,
+            samples,
+            discarded_samples,
+            ignored_timestamps: decoded.timestamps,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::telemetry::ShardMetrics;
-use batch::{Batch, BatchFamily};
+use batch::{Batch, BatchContext};
 use gate::Ticket;
 use table::{Inspection, Page, PageRequest, Table};
 
@@ -24,8 +24,8 @@ use table::{Inspection, Page, PageRequest, Table};
 pub struct Ingest {
     /// The shard's part of a push.
     pub batch: Batch,
-    /// The families of the push.
-    pub families: Arc<[BatchFamily]>,
+    /// What the batch refers to.
+    pub context: Arc<BatchContext>,
     /// Acknowledges the batch.
     pub ticket: Ticket,
 }
@@ -78,10 +78,12 @@ impl Actor for Shard {
 impl Handler<Ingest> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Ingest { batch, families, ticket }: Ingest, _: &mut Self::Context) {
+    fn handle(&mut self, Ingest { batch, context, ticket }: Ingest, _: &mut Self::Context) {
         let start = Instant::now();
-        let created = self.table.apply(batch, &families, self.clock.now());
+        let created = self.table.apply(batch, &context, self.clock.now());
         self.metrics.merged(start.elapsed(), self.table.len());
+        // Whoever waits for the push may rely on its families being out of use.
+        drop(context);
         ticket.redeem(created);
     }
 }

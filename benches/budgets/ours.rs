@@ -4,22 +4,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use catchment::aggregate::{GaugePolicy, GaugeRule};
 use catchment::catalogue;
 use catchment::exposition::decode;
 use catchment::exposition::decoded::Decoded;
 use catchment::exposition::error::Limits;
 use catchment::exposition::format::{Format, PushFormat};
+use catchment::model::door::Door;
+use catchment::model::family::FamilyUse;
 use catchment::model::labels::GroupLabels;
-use catchment::push::{Assembled, Assembler, PushRules, SummaryPolicy};
+use catchment::model::value::{GaugePolicy, GaugeRule};
+use catchment::push::{Assembled, Assembler, GaugeRules, PushRules, Pushed, SummaryPolicy};
 use catchment::registry::Registry;
-use catchment::shard::batch::{BatchFamily, Router};
+use catchment::shard::batch::{BatchContext, Router};
 use catchment::shard::table::{Page, PageRequest, Table};
 
 use super::data;
 
 const SHARDS: usize = 2;
-const GAUGES: GaugeRule = GaugeRule { policy: GaugePolicy::Last, window: 300_000 };
+const GAUGES: GaugeRules =
+    GaugeRules { aggregate: GaugeRule { policy: GaugePolicy::Last, window: 300_000 }, source: GaugePolicy::Sum };
 
 /// Time by stage.
 #[derive(Default)]
@@ -60,7 +63,12 @@ impl Ours {
             registry: Registry::new(1000),
             router: Router::new(SHARDS),
             tables: (0..SHARDS).map(|_| Table::default()).collect(),
-            rules: PushRules { gauges: GAUGES, summaries: SummaryPolicy::SumCount, limits: Limits::default() },
+            rules: PushRules {
+                gauges: GAUGES,
+                summaries: SummaryPolicy::SumCount,
+                series_lifetime: None,
+                limits: Limits::default(),
+            },
         }
     }
 
@@ -70,16 +78,16 @@ impl Ours {
         let Self { assembler, decoded: samples, arena, rules, registry, router, .. } = self;
         let text = decode(format, body, &rules.limits, router.hasher(), arena, samples).expect("valid");
         let decoded = Instant::now();
-        let push = assembler.assemble(text, samples, &GroupLabels::default(), rules, registry, router).expect("valid");
-        let Assembled { families, batches, .. } = push;
-        let (wanted, rules): (Vec<_>, Vec<_>) =
-            families.into_iter().map(|family| (family.wanted, family.number_rule)).unzip();
+        let labels = GroupLabels::default();
+        let pushed = Pushed { door: Door::Aggregate, labels: &labels, lifetime: None, is_released: &|_| false };
+        let push = assembler.assemble(text, samples, pushed, rules, registry, router).expect("valid");
+        let Assembled { families, rules, batches, .. } = push;
+        let wanted = families.into_iter().map(|family| family.wanted).collect();
         let (families, _view) = self.registry.commit(wanted).expect("room");
-        let pair = |(family, number_rule)| BatchFamily { family, number_rule };
-        let families: Arc<[BatchFamily]> = families.into_iter().zip(rules).map(pair).collect();
+        let context = BatchContext { families: families.iter().map(FamilyUse::begin).collect(), rules };
         let assembled = Instant::now();
         for (table, batch) in self.tables.iter_mut().zip(batches) {
-            table.apply(batch, &families, 0);
+            table.apply(batch, &context, 0);
         }
         self.stages.samples += self.decoded.samples.len();
         self.stages.decode += decoded - start;
@@ -95,9 +103,9 @@ impl Ours {
     }
 
     fn pages(&mut self, format: Format, mut take: impl FnMut(&Page)) {
-        let families = catalogue::families(&self.registry.view(), format, |_| true);
+        let families = catalogue::families(&self.registry.view(), format, |_| true, |_| false);
         for table in &mut self.tables {
-            let mut request = PageRequest::first(Arc::clone(&families), format, GAUGES);
+            let mut request = PageRequest::first(Arc::clone(&families), format);
             loop {
                 let page = table.page(&request, 0);
                 take(&page);

@@ -30,7 +30,7 @@ fn the_defaults_are_valid() {
             .expect("valid");
     assert_eq!(config.listen, ["0.0.0.0:9091".parse().expect("an address")]);
     assert_eq!(config.http.max_body, 16 << 20);
-    assert_eq!(config.push.gauges, GaugeRule { policy: GaugePolicy::Last, window: 300_000 });
+    assert_eq!(config.push.gauges.aggregate, GaugeRule { policy: GaugePolicy::Last, window: 300_000 });
     assert_eq!(config.http.cors, CorsOrigins::Any);
 }
 
@@ -39,7 +39,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
     let file = file("gauges = \"min\"\nmax-line = 5\nmax_labels = 6\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n");
     let flags = ["--config", path(&file), "--gauges", "max"];
     let (layers, config) = collect(&flags, &[("CATCHMENT_GAUGES", "sum"), ("CATCHMENT_MAX_LINE", "7")]).expect("valid");
-    assert_eq!(config.push.gauges.policy, GaugePolicy::Max);
+    assert_eq!(config.push.gauges.aggregate.policy, GaugePolicy::Max);
     assert_eq!((config.push.limits.line_length, config.push.limits.labels), (7, 6));
     assert_eq!(config.listen.len(), 2);
     let printed = layers.print();

@@ -7,7 +7,7 @@ use super::exemplar::is_short;
 use super::line_encode::{Lines, begin_metadata, shown_labels, write_help};
 use super::number::write_float;
 use super::shown::ShownFamily;
-use crate::aggregate::{GaugeRule, shown_gauge};
+use crate::aggregate::shown_gauge;
 use crate::model::family::MetricKind;
 use crate::model::labels::has_label;
 use crate::model::timestamp::Timestamp;
@@ -38,21 +38,14 @@ fn shown_unit(family: &ShownFamily) -> Option<&str> {
 
 /// Appends the lines of one series.
 #[inline]
-pub fn write_series(
-    out: &mut Vec<u8>,
-    family: &ShownFamily,
-    labels: &str,
-    value: &Value,
-    gauges: GaugeRule,
-    now: Millis,
-) {
+pub fn write_series(out: &mut Vec<u8>, family: &ShownFamily, labels: &str, value: &Value, now: Millis) {
     let shown = shown_labels(family, labels);
     let mut writer = Writer { out, lines: Lines::new(family, &shown), family };
     match value {
         Value::Number(number) => writer.number(*number, labels, None, None),
         Value::Counter(counter) => writer.number(counter.value, labels, counter.exemplar.as_ref(), counter.created),
         Value::Window(window) => {
-            if let Some(number) = shown_gauge(window, gauges, now) {
+            if let Some(number) = shown_gauge(window, now) {
                 writer.number(number, labels, None, None);
             }
         }
@@ -188,7 +181,6 @@ fn write_timestamp(out: &mut Vec<u8>, timestamp: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::GaugePolicy;
     use crate::model::family::Family;
     use crate::model::name::Escaping;
     use crate::model::value::{Bucket, BucketExemplar, Counter};
@@ -202,8 +194,7 @@ mod tests {
 
     fn series(kind: MetricKind, labels: &str, value: &Value) -> String {
         let mut out = Vec::new();
-        let gauges = GaugeRule { policy: GaugePolicy::Max, window: 1000 };
-        write_series(&mut out, &shown("x", kind), labels, value, gauges, 0);
+        write_series(&mut out, &shown("x", kind), labels, value, 0);
         String::from_utf8(out).expect("the page is UTF-8")
     }
 

@@ -16,7 +16,7 @@ use super::exemplar::is_short;
 use super::line_encode::shown_labels;
 use super::proto;
 use super::shown::ShownFamily;
-use crate::aggregate::{GaugeRule, shown_gauge};
+use crate::aggregate::shown_gauge;
 use crate::model::family::MetricKind;
 use crate::model::labels::{Label, Labels, unescape};
 use crate::model::timestamp::Timestamp;
@@ -66,17 +66,10 @@ const HISTOGRAM: u8 = 7 << 3 | 2;
 
 /// Appends one series.
 #[inline]
-pub fn write_series(
-    out: &mut Vec<u8>,
-    family: &ShownFamily,
-    labels: SeriesLabels<'_>,
-    value: &Value,
-    gauges: GaugeRule,
-    now: Millis,
-) {
+pub fn write_series(out: &mut Vec<u8>, family: &ShownFamily, labels: SeriesLabels<'_>, value: &Value, now: Millis) {
     let number = match value {
         Value::Number(number) => Some(*number),
-        Value::Window(window) => match shown_gauge(window, gauges, now) {
+        Value::Window(window) => match shown_gauge(window, now) {
             Some(number) => Some(number),
             None => return,
         },

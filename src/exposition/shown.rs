@@ -18,6 +18,8 @@ pub struct ShownFamily {
     pub kind: MetricKind,
     /// How label names are shown.
     pub escaping: Escaping,
+    /// Whether aggregated gauges of it show a window: what was added up before that was known is no value within it.
+    pub has_windows: bool,
 }
 
 impl ShownFamily {
@@ -25,7 +27,7 @@ impl ShownFamily {
     pub fn new(family: &Arc<Family>, kind: MetricKind, escaping: Escaping) -> Self {
         let name: Box<str> = escaped_metric_name(&family.name, escaping).into();
         let is_quoted = !is_legacy_metric_name(&name);
-        Self { family: Arc::clone(family), name, is_quoted, kind, escaping }
+        Self { family: Arc::clone(family), name, is_quoted, kind, escaping, has_windows: false }
     }
 
     /// The same, shown as of another kind.

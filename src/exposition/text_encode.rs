@@ -4,7 +4,7 @@
 use super::line_encode::{Lines, begin_metadata, shown_labels, write_help};
 use super::number::write_float;
 use super::shown::ShownFamily;
-use crate::aggregate::{GaugeRule, shown_gauge};
+use crate::aggregate::shown_gauge;
 use crate::model::value::{Histogram, Millis, Value};
 
 /// Appends the HELP line, if there is a help, and the TYPE line.
@@ -17,21 +17,14 @@ pub fn write_header(out: &mut Vec<u8>, family: &ShownFamily) {
 
 /// Appends the lines of one series.
 #[inline]
-pub fn write_series(
-    out: &mut Vec<u8>,
-    family: &ShownFamily,
-    labels: &str,
-    value: &Value,
-    gauges: GaugeRule,
-    now: Millis,
-) {
+pub fn write_series(out: &mut Vec<u8>, family: &ShownFamily, labels: &str, value: &Value, now: Millis) {
     let labels = shown_labels(family, labels);
     let lines = Lines::new(family, &labels);
     match value {
         Value::Number(number) => write_sample(out, lines, "", *number),
         Value::Counter(counter) => write_sample(out, lines, "", counter.value),
         Value::Window(window) => {
-            if let Some(number) = shown_gauge(window, gauges, now) {
+            if let Some(number) = shown_gauge(window, now) {
                 write_sample(out, lines, "", number);
             }
         }
@@ -68,10 +61,9 @@ fn write_sum_and_count(out: &mut Vec<u8>, lines: Lines<'_>, sum: Option<f64>, co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::GaugePolicy;
     use crate::model::family::{Family, MetricKind};
     use crate::model::name::Escaping;
-    use crate::model::value::{Bucket, Counter, Summary};
+    use crate::model::value::{Bucket, Counter, GaugePolicy, GaugeRule, GaugeWindow, Summary};
     use std::sync::Arc;
 
     fn shown(name: &str, kind: MetricKind, escaping: Escaping) -> ShownFamily {
@@ -80,8 +72,7 @@ mod tests {
 
     fn series(family: &ShownFamily, labels: &str, value: &Value) -> String {
         let mut out = Vec::new();
-        let gauges = GaugeRule { policy: GaugePolicy::Max, window: 1000 };
-        write_series(&mut out, family, labels, value, gauges, 0);
+        write_series(&mut out, family, labels, value, 0);
         String::from_utf8(out).expect("the page is UTF-8")
     }
 
@@ -103,6 +94,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_is_written() {
+        let rule = GaugeRule { policy: GaugePolicy::Max, window: 1000 };
         let histogram = Histogram {
             buckets: vec![Bucket { bound: 0.5, count: 1.0 }, Bucket { bound: f64::INFINITY, count: 2.0 }],
             sum: Some(3.5),
@@ -126,7 +118,7 @@ mod tests {
                 "x_bucket{le=\"0.5\"} 1\nx_bucket{le=\"+Inf\"} 2\nx_sum 3.5\nx_count 2\n",
             ),
             ("", Value::Summary(Box::new(Summary { count: Some(7.0), ..Summary::default() })), "x_count 7\n"),
-            ("", Value::Window(Box::default()), ""),
+            ("", Value::Window(Box::new(GaugeWindow { rule, slices: Vec::new() })), ""),
         ];
         let family = shown("x", MetricKind::Untyped, Escaping::Underscores);
         for (labels, value, expected) in cases {

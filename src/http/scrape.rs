@@ -24,7 +24,9 @@ pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
     let format = negotiate(header(&request, ACCEPT));
     let coding = Coding::accepted(header(&request, ACCEPT_ENCODING));
     let is_wanted = |name: &str| names.is_empty() || names.contains(name);
-    let families = catalogue::families(&state.parts.registry.view(), format, is_wanted);
+    let families = catalogue::families(&state.parts.registry.view(), format, is_wanted, |name| {
+        state.parts.ingest.has_windows(name)
+    });
     let (sink, body) = ChunkSink::new(state.parts.config.scrape_stall_timeout);
     if !state.parts.coordinator.scrape(Scrape { families, format, sink, place }) {
         return unavailable("the scrape coordinator is down".to_owned());

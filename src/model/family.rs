@@ -1,7 +1,8 @@
 //! Families: a name with its kind and help, shared by everything that handles the family's series.
 
-use std::sync::OnceLock;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::name::exposed_metric_name;
 
@@ -180,7 +181,10 @@ pub struct Family {
     kind: AtomicU8,
     help: OnceLock<Box<str>>,
     unit: OnceLock<Box<str>>,
+    /// Stored.
     series: AtomicUsize,
+    /// Pushes on their way that may create some.
+    uses: AtomicUsize,
     has_quoted_labels: AtomicBool,
 }
 
@@ -195,6 +199,7 @@ impl Family {
             help: OnceLock::new(),
             unit: OnceLock::new(),
             series: AtomicUsize::new(0),
+            uses: AtomicUsize::new(0),
             has_quoted_labels: AtomicBool::new(false),
         }
     }
@@ -242,12 +247,55 @@ impl Family {
 
     /// Stored series on all shards.
     pub fn series(&self) -> usize {
-        self.series.load(Ordering::Relaxed)
+        self.series.load(Ordering::Acquire)
     }
 
     /// Counts series that a shard has created.
     pub fn add_series(&self, created: usize) {
-        self.series.fetch_add(created, Ordering::Relaxed);
+        self.series.fetch_add(created, Ordering::Release);
+    }
+
+    /// Discounts series that a shard has removed.
+    pub fn remove_series(&self, removed: usize) {
+        self.series.fetch_sub(removed, Ordering::Release);
+    }
+
+    /// Pushes on their way to the family's series.
+    pub fn uses(&self) -> usize {
+        self.uses.load(Ordering::Acquire)
+    }
+}
+
+/// A family that a push on its way has series of. While there is one, the family stays what it is.
+#[derive(Debug)]
+pub struct FamilyUse {
+    family: Arc<Family>,
+}
+
+impl FamilyUse {
+    /// Counts a use, until it is dropped.
+    pub fn begin(family: &Arc<Family>) -> Self {
+        family.uses.fetch_add(1, Ordering::AcqRel);
+        Self { family: Arc::clone(family) }
+    }
+
+    /// The family itself.
+    pub fn family(&self) -> &Arc<Family> {
+        &self.family
+    }
+}
+
+impl Deref for FamilyUse {
+    type Target = Family;
+
+    fn deref(&self) -> &Family {
+        &self.family
+    }
+}
+
+impl Drop for FamilyUse {
+    fn drop(&mut self) {
+        self.family.uses.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -12,7 +12,7 @@ pub enum Value {
     Number(f64),
     /// A counter that came with more than its value.
     Counter(Box<Counter>),
-    /// A gauge under `min`, `max` or `mean`.
+    /// An aggregated gauge under `min`, `max` or `mean`.
     Window(Box<GaugeWindow>),
     /// A histogram: classic, native, or both.
     Histogram(Box<Histogram>),
@@ -149,9 +149,20 @@ pub struct NativeBucket {
     pub count: f64,
 }
 
-/// A summary without its quantiles, which cannot be merged.
+/// A quantile of a summary.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantile {
+    /// Which one, from 0 to 1; the label `quantile`.
+    pub quantile: f64,
+    /// The value at or below which that part of the observations lies.
+    pub value: f64,
+}
+
+/// A summary. Its quantiles cannot be merged, so there are none where values are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
+    /// By ascending quantile, each once.
+    pub quantiles: Vec<Quantile>,
     /// Sum of the observations.
     pub sum: Option<f64>,
     /// Number of the observations.
@@ -175,9 +186,35 @@ pub struct Slice {
     pub max: f64,
 }
 
+/// What a gauge shows when several pushes, or several sources, set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GaugePolicy {
+    /// The newest value.
+    Last,
+    /// The sum of all values.
+    Sum,
+    /// The least value within the window, or of the sources that live.
+    Min,
+    /// The greatest value, alike.
+    Max,
+    /// The mean of the values, alike.
+    Mean,
+}
+
+/// A gauge policy with the length of its window; `Last` and `Sum` have no use for the length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GaugeRule {
+    /// Which of the values is shown.
+    pub policy: GaugePolicy,
+    /// Above zero.
+    pub window: Millis,
+}
+
 /// The recent past of a gauge in [`GaugeWindow::SLICES`] slices, so that old values leave without each being kept.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GaugeWindow {
+    /// What it shows.
+    pub rule: GaugeRule,
     /// By ascending number; at most `SLICES + 1`, none without a push.
     pub slices: Vec<Slice>,
 }

@@ -13,8 +13,9 @@ use crate::exposition::error::{DecodeError, Place};
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::labels::unescape;
 use crate::model::name::exposed_metric_name;
+use crate::model::value::Millis;
 use crate::registry::{Seen, View, Wanted, claimed_names};
-use crate::shard::batch::Router;
+use crate::shard::batch::{Router, SeriesRule};
 
 /// What the samples of one name are.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ pub(super) struct FamilyPlan {
     /// One for each entry of [`Decoded::names`].
     pub names: Vec<ResolvedName>,
     pub families: Vec<PlannedFamily>,
+    /// One for each family.
+    pub rules: Vec<SeriesRule>,
 }
 
 impl FamilyPlan {
@@ -48,16 +51,19 @@ impl FamilyPlan {
     ) -> Result<(), PushError> {
         self.names.clear();
         self.families.clear();
+        self.rules.clear();
         let mut resolver = Resolver {
             text,
             places: decoded.places,
             declared: declarations(text, decoded)?,
-            gauge_rule: rules.gauges.number_rule(),
+            gauge_rule: NumberRule::of_gauges(rules.gauges.aggregate),
+            lifetime: rules.series_lifetime,
             register,
             indices: ByName::default(),
             new_names: HashMap::default(),
             kinds: Vec::new(),
             families: &mut self.families,
+            rules: &mut self.rules,
         };
         resolver.known_families()?;
         resolver.declared_families(&decoded.families)?;
@@ -84,17 +90,18 @@ impl FamilyPlan {
         self.names.clear();
         self.names.shrink_to(USUAL_NAMES);
         self.families = Vec::new();
+        self.rules = Vec::new();
     }
 
     /// The plan for the register, in the order of the families' indices. Families whose samples are discarded are among
     /// them: the register then knows their samples when they come without a TYPE.
-    pub fn take_families(&mut self) -> Vec<PlannedFamily> {
+    pub fn take_families(&mut self) -> (Vec<PlannedFamily>, Vec<SeriesRule>) {
         for planned in &mut self.families {
             if let Wanted::New { has_quoted_labels, .. } = &mut planned.wanted {
                 *has_quoted_labels = planned.has_quoted_labels;
             }
         }
-        std::mem::take(&mut self.families)
+        (std::mem::take(&mut self.families), std::mem::take(&mut self.rules))
     }
 }
 
@@ -151,6 +158,7 @@ struct Resolver<'b, 'r, 'v, 'p> {
     places: Places,
     declared: ByName<'b, Said<'b>>,
     gauge_rule: NumberRule,
+    lifetime: Option<Millis>,
     register: &'r View<'v>,
     /// The plan's index of each family.
     indices: ByName<'b, u32>,
@@ -159,6 +167,7 @@ struct Resolver<'b, 'r, 'v, 'p> {
     /// Of each planned family.
     kinds: Vec<MetricKind>,
     families: &'p mut Vec<PlannedFamily>,
+    rules: &'p mut Vec<SeriesRule>,
 }
 
 impl<'b> Resolver<'b, '_, '_, '_> {
@@ -302,14 +311,15 @@ impl<'b> Resolver<'b, '_, '_, '_> {
             }
             _ => self.new_family(&name, kind, place, index)?,
         };
-        let number_rule = match kind {
+        let numbers = match kind {
             MetricKind::Gauge => self.gauge_rule,
             MetricKind::Info | MetricKind::StateSet => NumberRule::Last,
             _ => NumberRule::Add,
         };
         let help = said.help.map(|help| unescape(help).into_owned());
         let unit = said.unit.map(str::to_owned);
-        self.families.push(PlannedFamily { wanted, number_rule, help, unit, series: 0, has_quoted_labels: false });
+        self.families.push(PlannedFamily { wanted, help, unit, series: 0, has_quoted_labels: false });
+        self.rules.push(SeriesRule { numbers, lifetime: self.lifetime });
         self.kinds.push(kind);
         self.indices.insert(name, index);
         Ok(index)

@@ -255,7 +255,7 @@ impl<'a> Builder<'a> {
             return Err(Refused::Repeated(labels.to_owned()));
         }
         limit_key(context, &mut self.key_bytes, &sample.series, labels)?;
-        let series = batch.push_key(hash, name.family, labels);
+        let series = batch.push_key(hash, name.family, name.family, labels);
         batch.numbers.push(NumberUpdate { series, value: sample.value });
         self.last = Some(LastPart { shard, index: next as usize, bound: None });
         Ok(true)

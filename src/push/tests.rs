@@ -1,7 +1,6 @@
 //! Pushes assembled by tables, and against a naive twin.
 
 use super::*;
-use crate::aggregate::GaugePolicy;
 use crate::exposition::decode;
 use crate::exposition::format::PushFormat;
 use crate::model::family::MetricKind;
@@ -19,8 +18,10 @@ struct Fixture {
 
 impl Fixture {
     fn new(shards: usize) -> Self {
-        let gauges = GaugeRule { policy: GaugePolicy::Last, window: 1000 };
-        let rules = PushRules { gauges, summaries: SummaryPolicy::SumCount, limits: Limits::default() };
+        let gauges =
+            GaugeRules { aggregate: GaugeRule { policy: GaugePolicy::Last, window: 1000 }, source: GaugePolicy::Sum };
+        let summaries = SummaryPolicy::SumCount;
+        let rules = PushRules { gauges, summaries, series_lifetime: None, limits: Limits::default() };
         Self { registry: Registry::new(100), router: Router::new(shards), rules }
     }
 
@@ -32,7 +33,8 @@ impl Fixture {
         let (mut decoded, mut arena) = (Decoded::default(), Vec::new());
         let text = decode(format, body, &self.rules.limits, self.router.hasher(), &mut arena, &mut decoded)
             .map_err(PushError::Malformed)?;
-        Assembler::default().assemble(text, &mut decoded, group, &self.rules, &self.registry, &self.router)
+        let pushed = Pushed { door: Door::Aggregate, labels: group, lifetime: None, is_released: &|_| false };
+        Assembler::default().assemble(text, &mut decoded, pushed, &self.rules, &self.registry, &self.router)
     }
 
     /// Assembles and registers.

@@ -1,13 +1,11 @@
 //! What one push brings to one shard, and which shard a series lives on.
 
-use std::num::NonZeroU64;
-use std::sync::Arc;
-
 use crate::aggregate::NumberRule;
-use crate::model::family::Family;
+use crate::model::family::FamilyUse;
 use crate::model::labels::LabelHasher;
 use crate::model::timestamp::Timestamp;
-use crate::model::value::{Exemplar, Histogram, Summary};
+use crate::model::value::{Exemplar, Histogram, Millis, Summary};
+use std::num::NonZeroU64;
 
 /// Decides where series live: seeded at start, so that no pusher can aim at one shard or one table slot.
 #[derive(Clone, Debug)]
@@ -63,13 +61,22 @@ pub struct Batch {
     pub summaries: Vec<SummaryUpdate>,
 }
 
-/// A family as the shards handle it.
-#[derive(Clone, Debug)]
-pub struct BatchFamily {
+/// What the batches of one push refer to.
+#[derive(Debug, Default)]
+pub struct BatchContext {
     /// As registered.
-    pub family: Arc<Family>,
-    /// For the family's numbers; other values have one rule each.
-    pub number_rule: NumberRule,
+    pub families: Vec<FamilyUse>,
+    /// What is done with their series.
+    pub rules: Vec<SeriesRule>,
+}
+
+/// What is done with a pushed series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SeriesRule {
+    /// For numbers; other values have one rule each.
+    pub numbers: NumberRule,
+    /// How long the series stays when nothing is pushed to it any more; `None` for ever.
+    pub lifetime: Option<Millis>,
 }
 
 /// Which series is meant.
@@ -81,8 +88,10 @@ pub struct SeriesRef {
     pub key_start: u32,
     /// Where the label text ends.
     pub key_end: u32,
-    /// Index into the push's families.
+    /// Index into [`BatchContext::families`].
     pub family: u32,
+    /// Index into [`BatchContext::rules`].
+    pub rule: u32,
 }
 
 /// A number to merge.
@@ -162,10 +171,10 @@ impl Batch {
 
     /// Appends a label text and returns the reference to its series.
     #[inline]
-    pub fn push_key(&mut self, hash: u64, family: u32, labels: &str) -> SeriesRef {
+    pub fn push_key(&mut self, hash: u64, family: u32, rule: u32, labels: &str) -> SeriesRef {
         let key_start = self.keys.len() as u32;
         self.keys.push_str(labels);
-        SeriesRef { hash, key_start, key_end: self.keys.len() as u32, family }
+        SeriesRef { hash, key_start, key_end: self.keys.len() as u32, family, rule }
     }
 }
 

@@ -8,7 +8,7 @@ use actix::{Actor, Addr, Handler, Message};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
-use super::batch::{Batch, BatchFamily, Router};
+use super::batch::{Batch, BatchContext, Router};
 use super::gate::{Gate, Place, Ticket};
 use super::table::{Inspection, Page, PageRequest};
 use super::{Ingest, Inspect, ReadPage, Shard};
@@ -96,10 +96,10 @@ impl ShardSet {
         &self,
         shard: usize,
         batch: Batch,
-        families: Arc<[BatchFamily]>,
+        context: Arc<BatchContext>,
         ticket: Ticket,
     ) -> Result<(), ShardError> {
-        self.send(shard, Ingest { batch, families, ticket })
+        self.send(shard, Ingest { batch, context, ticket })
     }
 
     /// Looks a batch's series up; the answer comes by itself, and the batch with it.

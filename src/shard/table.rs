@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::batch::{Batch, BatchFamily, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
+use super::batch::{Batch, BatchContext, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
 use crate::aggregate::{first_number, merge_counter_extra, merge_histogram, merge_number, merge_summary};
+use crate::model::family::Family;
 use crate::model::labels::are_one_when_escaped;
 use crate::model::value::{Millis, Value};
 use order::FamilyOrder;
@@ -112,29 +113,29 @@ impl Table {
     }
 
     /// Merges a batch. Cannot fail: all checks were made before. Returns the number of series created.
-    pub fn apply(&mut self, mut batch: Batch, families: &[BatchFamily], now: Millis) -> usize {
+    pub fn apply(&mut self, mut batch: Batch, context: &BatchContext, now: Millis) -> usize {
         let before = self.len();
         let histograms = std::mem::take(&mut batch.histograms);
         let summaries = std::mem::take(&mut batch.summaries);
         for updates in batch.numbers.chunks(SIDE_BY_SIDE) {
-            self.apply_numbers(&batch, updates, families, now);
+            self.apply_numbers(&batch, updates, context, now);
         }
         for CounterExtra { number, created, exemplar } in std::mem::take(&mut batch.counters) {
             let Some(series) = batch.numbers.get(number as usize).map(|update| update.series) else { continue };
-            if let Some(slot) = self.find(&batch, series, families[series.family as usize].family.id) {
+            if let Some(slot) = self.find(&batch, series, context.families[series.family as usize].id) {
                 merge_counter_extra(&mut self.series.get_mut(slot).value, created, exemplar);
             }
         }
         for HistogramUpdate { series, histogram } in histograms {
-            let family = &families[series.family as usize];
-            match self.find(&batch, series, family.family.id) {
+            let family = &context.families[series.family as usize];
+            match self.find(&batch, series, family.id) {
                 Some(slot) => merge_histogram(&mut self.series.get_mut(slot).value, histogram),
                 None => self.create(&batch, series, family, Value::Histogram(Box::new(histogram))),
             }
         }
         for SummaryUpdate { series, summary } in summaries {
-            let family = &families[series.family as usize];
-            match self.find(&batch, series, family.family.id) {
+            let family = &context.families[series.family as usize];
+            match self.find(&batch, series, family.id) {
                 Some(slot) => merge_summary(&mut self.series.get_mut(slot).value, summary),
                 None => self.create(&batch, series, family, Value::Summary(Box::new(summary))),
             }
@@ -143,7 +144,7 @@ impl Table {
     }
 
     /// Each step of a look-up waits for memory. Taken for many series at once, step by step, the waits overlap.
-    fn apply_numbers(&mut self, batch: &Batch, updates: &[NumberUpdate], families: &[BatchFamily], now: Millis) {
+    fn apply_numbers(&mut self, batch: &Batch, updates: &[NumberUpdate], context: &BatchContext, now: Millis) {
         let mut slots = [None; SIDE_BY_SIDE];
         for (slot, update) in slots.iter_mut().zip(updates) {
             let hash = update.series.hash as u32;
@@ -160,11 +161,12 @@ impl Table {
             *is_found = *key == batch.key(update.series);
         }
         for ((slot, is_found), update) in slots.into_iter().zip(is_found).zip(updates) {
-            let family = &families[update.series.family as usize];
-            let likely = slot.filter(|slot| is_found && self.series.get(*slot).family == family.family.id);
-            match likely.or_else(|| self.find(batch, update.series, family.family.id)) {
-                Some(slot) => merge_number(&mut self.series.get_mut(slot).value, update.value, family.number_rule, now),
-                None => self.create(batch, update.series, family, first_number(update.value, family.number_rule, now)),
+            let family = &context.families[update.series.family as usize];
+            let rule = context.rules[update.series.rule as usize].numbers;
+            let likely = slot.filter(|slot| is_found && self.series.get(*slot).family == family.id);
+            match likely.or_else(|| self.find(batch, update.series, family.id)) {
+                Some(slot) => merge_number(&mut self.series.get_mut(slot).value, update.value, rule, now),
+                None => self.create(batch, update.series, family, first_number(update.value, rule, now)),
             }
         }
     }
@@ -211,9 +213,9 @@ impl Table {
     }
 
     #[cold]
-    fn create(&mut self, batch: &Batch, series: SeriesRef, family: &BatchFamily, value: Value) {
+    fn create(&mut self, batch: &Batch, series: SeriesRef, family: &Family, value: Value) {
         let key: Arc<str> = batch.key(series).into();
-        let id = family.family.id;
+        let id = family.id;
         let shape = self.shapes.of(&key);
         let slot = self.series.push(Series { key, value, family: id, shape });
         let entry = IndexEntry { hash: series.hash as u32, slot };
@@ -223,7 +225,7 @@ impl Table {
             self.orders.resize_with(order + 1, FamilyOrder::default);
         }
         self.orders[order].add(slot);
-        family.family.add_series(1);
+        family.add_series(1);
     }
 }
 

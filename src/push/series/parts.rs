@@ -76,7 +76,7 @@ impl Builder<'_> {
         if known.is_none() {
             limit_key(self.context, &mut self.key_bytes, series, &self.labels)?;
             let place = series.place;
-            let series = batch.push_key(hash, name.family, &self.labels);
+            let series = batch.push_key(hash, name.family, name.family, &self.labels);
             batch.histograms.push(HistogramUpdate { series, histogram: Histogram::default() });
             self.first_places[shard].push(place);
         }
@@ -132,7 +132,7 @@ impl Builder<'_> {
         let known = self.seen.find_or_insert(hash, next, is_same);
         if known.is_none() {
             limit_key(self.context, &mut self.key_bytes, series, &self.labels)?;
-            let series = batch.push_key(hash, name.family, &self.labels);
+            let series = batch.push_key(hash, name.family, name.family, &self.labels);
             batch.summaries.push(SummaryUpdate { series, summary: Summary::default() });
         }
         Ok((shard, known.unwrap_or(next) as usize, known.is_none()))

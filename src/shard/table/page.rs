@@ -4,12 +4,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use super::Table;
-use crate::aggregate::{GaugeRule, NumberRule};
 use crate::exposition::SeriesLabels;
 use crate::exposition::format::{Format, FormatKind};
 use crate::exposition::shown::ShownFamily;
 use crate::exposition::write_series;
-use crate::model::family::MetricKind;
 use crate::model::value::{Millis, Value};
 
 /// Where in the exposition to go on.
@@ -32,14 +30,12 @@ pub struct PageRequest {
     pub cursor: Cursor,
     /// The page ends with the series that reaches this.
     pub bytes: usize,
-    /// What windowed gauges show.
-    pub gauges: GaugeRule,
 }
 
 impl PageRequest {
     /// Asks for the beginning of a page.
-    pub fn first(families: Arc<[ShownFamily]>, format: Format, gauges: GaugeRule) -> Self {
-        Self { families, format, cursor: Cursor::default(), bytes: Self::BYTES, gauges }
+    pub fn first(families: Arc<[ShownFamily]>, format: Format) -> Self {
+        Self { families, format, cursor: Cursor::default(), bytes: Self::BYTES }
     }
 
     /// What a shard encodes at once.
@@ -110,9 +106,6 @@ impl Table {
         request: &PageRequest,
         now: Millis,
     ) -> Option<Arc<str>> {
-        // What was added up before the family was known to be a gauge with a window is no value within it.
-        let hides_numbers =
-            family.family.kind() == MetricKind::Gauge && matches!(request.gauges.number_rule(), NumberRule::Window(_));
         let is_ordered = request.format.kind != FormatKind::Protobuf;
         let mut ordered = self.orders[family.family.id as usize].after(cursor.after.as_deref());
         let mut ahead = Vec::with_capacity(LOOK_AHEAD);
@@ -126,12 +119,12 @@ impl Table {
                 return None;
             }
             for (key, series) in ahead.drain(..) {
-                if hides_numbers && matches!(series.value, Value::Number(_)) {
+                if family.has_windows && matches!(series.value, Value::Number(_)) {
                     continue;
                 }
                 let before = page.text.len();
                 let labels = SeriesLabels { text: key, shape: self.shapes.get(series.shape) };
-                write_series(&mut page.text, request.format, family, labels, &series.value, request.gauges, now);
+                write_series(&mut page.text, request.format, family, labels, &series.value, now);
                 if page.text.len() > before {
                     if is_ordered {
                         page.keys.push_str(key);

@@ -1,37 +1,37 @@
 //! The table against a naive map, and its pages.
 
 use super::*;
-use crate::aggregate::{GaugePolicy, GaugeRule, NumberRule};
+use crate::aggregate::NumberRule;
 use crate::exposition::format::Format;
 use crate::exposition::shown::ShownFamily;
-use crate::model::family::{Family, MetricKind};
+use crate::model::family::{Family, FamilyUse, MetricKind};
 use crate::model::name::Escaping;
-use crate::shard::batch::{NumberUpdate, Router};
+use crate::shard::batch::{NumberUpdate, Router, SeriesRule};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const GAUGES: GaugeRule = GaugeRule { policy: GaugePolicy::Last, window: 1000 };
-
-fn family(id: u32, name: &str) -> BatchFamily {
-    BatchFamily { family: Arc::new(Family::new(id, name, MetricKind::Counter)), number_rule: NumberRule::Add }
+fn context<const N: usize>(families: [(u32, &str); N]) -> BatchContext {
+    let family = |(id, name)| FamilyUse::begin(&Arc::new(Family::new(id, name, MetricKind::Counter)));
+    let rules = vec![SeriesRule { numbers: NumberRule::Add, lifetime: None }];
+    BatchContext { families: families.map(family).into(), rules }
 }
 
-fn batch(router: &Router, families: &[BatchFamily], numbers: &[(u32, String, f64)]) -> Batch {
+fn batch(router: &Router, context: &BatchContext, numbers: &[(u32, String, f64)]) -> Batch {
     let mut batch = Batch::default();
     for (family, labels, value) in numbers {
-        let name = router.hasher().hash(families[*family as usize].family.name.as_bytes());
+        let name = router.hasher().hash(context.families[*family as usize].name.as_bytes());
         let hash = router.series_hash(name, router.hasher().hash_labels(labels));
-        let series = batch.push_key(hash, *family, labels);
+        let series = batch.push_key(hash, *family, 0, labels);
         batch.numbers.push(NumberUpdate { series, value: *value });
     }
     batch
 }
 
 /// All pages of `bytes` each, as one text without headers.
-fn exposition(table: &mut Table, families: &[BatchFamily], bytes: usize) -> String {
-    let shown = |of: &BatchFamily| ShownFamily::new(&of.family, of.family.kind(), Escaping::default());
-    let families = families.iter().map(shown).collect();
-    let mut request = PageRequest { bytes, ..PageRequest::first(families, Format::default(), GAUGES) };
+fn exposition(table: &mut Table, context: &BatchContext, bytes: usize) -> String {
+    let shown = |of: &FamilyUse| ShownFamily::new(of.family(), of.kind(), Escaping::default());
+    let context = context.families.iter().map(shown).collect();
+    let mut request = PageRequest { bytes, ..PageRequest::first(context, Format::default()) };
     let mut text = Vec::new();
     loop {
         let page = table.page(&request, 0);
@@ -47,45 +47,45 @@ fn exposition(table: &mut Table, families: &[BatchFamily], bytes: usize) -> Stri
 }
 
 #[test]
-fn pages_show_families_in_their_order_and_series_by_label_text() {
-    let (router, families) = (Router::new(1), [family(1, "a"), family(0, "b")]);
+fn pages_show_context_in_their_order_and_series_by_label_text() {
+    let (router, context) = (Router::new(1), context([(1, "a"), (0, "b")]));
     let mut table = Table::default();
     let numbers = [(1, "x=\"2\"".to_owned(), 1.0), (0, String::new(), 2.0), (1, "x=\"10\"".to_owned(), 3.0)];
-    assert_eq!(table.apply(batch(&router, &families, &numbers), &families, 0), 3);
-    assert_eq!(exposition(&mut table, &families, 1000), "a 2\nb{x=\"10\"} 3\nb{x=\"2\"} 1\n");
+    assert_eq!(table.apply(batch(&router, &context, &numbers), &context, 0), 3);
+    assert_eq!(exposition(&mut table, &context, 1000), "a 2\nb{x=\"10\"} 3\nb{x=\"2\"} 1\n");
     assert_eq!(table.len(), 3);
-    assert_eq!(families[1].family.series(), 2);
+    assert_eq!(context.families[1].series(), 2);
 }
 
 #[test]
 fn a_flood_of_new_series_is_put_in_order_over_several_pages() {
-    let (router, families) = (Router::new(1), [family(0, "a")]);
+    let (router, context) = (Router::new(1), context([(0, "a")]));
     let numbers: Vec<_> = (0..5000).map(|at| (0, format!("x=\"{at:05}\""), 1.0)).collect();
     let mut table = Table::default();
-    table.apply(batch(&router, &families, &numbers), &families, 0);
+    table.apply(batch(&router, &context, &numbers), &context, 0);
     let expected: String = numbers.iter().map(|(_, labels, _)| format!("a{{{labels}}} 1\n")).collect();
-    assert_eq!(exposition(&mut table, &families, 700), expected);
+    assert_eq!(exposition(&mut table, &context, 700), expected);
 }
 
 #[test]
 fn new_series_are_told_from_stored_ones() {
-    let (router, families) = (Router::new(1), [family(0, "a"), family(1, "b")]);
+    let (router, context) = (Router::new(1), context([(0, "a"), (1, "b")]));
     let mut table = Table::default();
-    table.apply(batch(&router, &families, &[(0, String::new(), 1.0)]), &families, 0);
+    table.apply(batch(&router, &context, &[(0, String::new(), 1.0)]), &context, 0);
     let next =
-        batch(&router, &families, &[(0, String::new(), 1.0), (1, String::new(), 1.0), (1, "x=\"1\"".into(), 1.0)]);
+        batch(&router, &context, &[(0, String::new(), 1.0), (1, String::new(), 1.0), (1, "x=\"1\"".into(), 1.0)]);
     assert_eq!(table.inspect(&next, &[Some(0), Some(1)]).new, [0, 2]);
     assert_eq!(table.inspect(&next, &[Some(0), None]).new, [0, 2]);
-    assert_eq!(table.apply(next, &families, 0), 2);
+    assert_eq!(table.apply(next, &context, 0), 2);
 }
 
 #[test]
 fn series_that_escaping_would_make_one_are_found() {
-    let (router, families) = (Router::new(1), [family(0, "a"), family(1, "b")]);
+    let (router, context) = (Router::new(1), context([(0, "a"), (1, "b")]));
     let mut table = Table::default();
-    table.apply(batch(&router, &families, &[(0, "\"x-y\"=\"1\"".into(), 1.0)]), &families, 0);
+    table.apply(batch(&router, &context, &[(0, "\"x-y\"=\"1\"".into(), 1.0)]), &context, 0);
     let collision = |family, labels: &str| {
-        let next = batch(&router, &families, &[(family, labels.into(), 1.0)]);
+        let next = batch(&router, &context, &[(family, labels.into(), 1.0)]);
         table.inspect(&next, &[Some(0), Some(1)]).collision.map(|collision| collision.stored)
     };
     assert_eq!(collision(0, "x_y=\"1\"").as_deref(), Some("\"x-y\"=\"1\""));
@@ -102,7 +102,7 @@ proptest! {
         bytes in 1usize..200,
     ) {
         let router = Router::new(1);
-        let families = [family(2, "a"), family(0, "b"), family(1, "c")];
+        let context = context([(2, "a"), (0, "b"), (1, "c")]);
         let mut table = Table::default();
         let mut twin: BTreeMap<(u32, String), f64> = BTreeMap::new();
         for push in pushes {
@@ -116,15 +116,15 @@ proptest! {
             for (family, labels, value) in &numbers {
                 *twin.entry((*family, labels.clone())).or_default() += value;
             }
-            table.apply(batch(&router, &families, &numbers), &families, 0);
+            table.apply(batch(&router, &context, &numbers), &context, 0);
             let shown: String = twin
                 .iter()
                 .map(|((family, labels), value)| {
-                    let name = &families[*family as usize].family.name;
+                    let name = &context.families[*family as usize].name;
                     if labels.is_empty() { format!("{name} {value}\n") } else { format!("{name}{{{labels}}} {value}\n") }
                 })
                 .collect();
-            prop_assert_eq!(exposition(&mut table, &families, bytes), shown);
+            prop_assert_eq!(exposition(&mut table, &context, bytes), shown);
         }
         prop_assert_eq!(table.len(), twin.len());
     }

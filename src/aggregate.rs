@@ -1,8 +1,10 @@
 //! The merge rules: how a pushed value changes a stored one. Pure functions; the caller looks series up and tells the time.
 
 mod native;
+mod source;
 
 pub use native::{add_exemplars, add_native, limit_buckets, reduce_schema};
+pub use source::{counter_increment, histogram_increment, number_increment, summary_increment, without_exemplars};
 
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{

@@ -109,13 +109,16 @@ impl OpenMetricsNames<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Registry, Wanted};
+    use crate::model::door::Door;
+    use crate::registry::{Entry, Registry, Wanted};
 
     fn shown(families: &[(&str, MetricKind)], format: Format) -> Vec<(String, MetricKind)> {
         let registry = Registry::new(100);
         for (name, kind) in families {
             let wanted = Wanted::New { name: (*name).to_owned(), kind: *kind, has_quoted_labels: false };
-            registry.commit(vec![wanted]).expect("room");
+            let wanted = vec![wanted];
+            let entry = Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false };
+            registry.commit(entry).expect("room");
         }
         let shown = super::families(&registry.view(), format, |_| true, |_| false);
         shown.iter().map(|shown| (shown.name.to_string(), shown.kind)).collect()

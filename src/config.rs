@@ -7,10 +7,11 @@ pub mod settings;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use actix_web::http::Uri;
+use actix_web::http::{StatusCode, Uri};
 
 use crate::exposition::error::Limits;
-use crate::ingest::StoreLimits;
+use crate::ingest::{Lifetimes, SourceKey, StoreLimits};
+use crate::model::door::Door;
 use crate::model::value::{GaugePolicy, GaugeRule};
 use crate::push::{GaugeRules, PushRules, SummaryPolicy};
 use crate::shard::route::QueueLimits;
@@ -29,6 +30,10 @@ pub struct Config {
     pub push: PushRules,
     /// How much may be stored.
     pub store: StoreLimits,
+    /// How long sources and groups stay.
+    pub lifetimes: Lifetimes,
+    /// What tells sources apart.
+    pub source_key: SourceKey,
     /// How many families may be stored.
     pub max_families: usize,
     /// The HTTP side.
@@ -42,6 +47,20 @@ pub struct Config {
 pub struct HttpConfig {
     /// Threads that serve requests.
     pub workers: usize,
+    /// What a push to `/metrics` means.
+    pub door: Door,
+    /// The answer to a good push, but for the replace door.
+    pub accepted_status: StatusCode,
+    /// Who may push; everybody if empty.
+    pub push_users: Vec<PushUser>,
+    /// What all paths begin with: nothing, or a slash and more without one at the end.
+    pub route_prefix: String,
+    /// The path of the page behind that, with a slash at its begin and none at its end.
+    pub telemetry_path: String,
+    /// Whether `/-/quit` and `/-/reload` are allowed.
+    pub has_lifecycle: bool,
+    /// Whether `/api/v1/admin` is allowed.
+    pub has_admin_api: bool,
     /// Whether the labels of a push's path are put on its series.
     pub adds_path_labels: bool,
     /// Whose pages may push.
@@ -68,6 +87,15 @@ pub struct HttpConfig {
     pub shutdown_delay: Duration,
     /// From closing the listeners to cutting what still runs.
     pub shutdown_timeout: Duration,
+}
+
+/// Somebody who may push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushUser {
+    /// Without a colon.
+    pub name: String,
+    /// As it is sent; not empty.
+    pub password: String,
 }
 
 /// Whose pages may push from a browser.
@@ -112,7 +140,10 @@ impl Config {
             store: StoreLimits {
                 series: reader.count("max-series")?,
                 series_per_family: reader.count("max-series-per-family")?,
+                series_per_source: 1_000_000,
             },
+            lifetimes: Lifetimes { source: Some(300_000), group: None },
+            source_key: SourceKey::All,
             max_families: reader.count("max-families")?,
             http,
             log_level: reader.choice("log-level", LEVELS)?,
@@ -170,6 +201,13 @@ impl Reader<'_> {
         }
         Ok(HttpConfig {
             workers: self.count_or_cores("workers")?,
+            door: Door::Aggregate,
+            accepted_status: StatusCode::ACCEPTED,
+            push_users: Vec::new(),
+            route_prefix: String::new(),
+            telemetry_path: "/metrics".to_owned(),
+            has_lifecycle: true,
+            has_admin_api: true,
             adds_path_labels: self.choice("path-labels", PATH_LABEL_POLICIES)?,
             cors: self.origins("cors-origin")?,
             max_body,

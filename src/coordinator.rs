@@ -15,6 +15,7 @@ use crate::exposition::shown::ShownFamily;
 use crate::shard::gate::Permit;
 use crate::shard::route::ShardSet;
 use crate::shard::table::PageRequest;
+use crate::shard::timeline::Shown;
 use crate::telemetry::ScrapeMetrics;
 use stream::ChunkSink;
 
@@ -24,6 +25,8 @@ use stream::ChunkSink;
 pub struct Scrape {
     /// In the order of the page.
     pub families: Arc<[ShownFamily]>,
+    /// The changes of groups that the page shows.
+    pub shown: Shown,
     /// What the page is written in.
     pub format: Format,
     /// Where the page goes.
@@ -50,14 +53,14 @@ impl Actor for Coordinator {
 impl Handler<Scrape> for Coordinator {
     type Result = ();
 
-    fn handle(&mut self, Scrape { families, format, sink, place }: Scrape, _: &mut Self::Context) {
+    fn handle(&mut self, Scrape { families, shown, format, sink, place }: Scrape, _: &mut Self::Context) {
         let (shards, metrics) = (Arc::clone(&self.shards), self.metrics.clone());
-        let request = PageRequest::first(families, format);
+        let request = PageRequest::first(families, format, shown.version());
         actix_rt::spawn(async move {
             let timer = metrics.start();
             let outcome = merge::stream_page(&shards, request, sink).await;
             metrics.finished(timer, &outcome);
-            drop(place);
+            drop((shown, place));
         });
     }
 }

@@ -1,8 +1,13 @@
 //! The HTTP side: every route on one screen.
 
+mod admin;
+mod auth;
 pub mod coding;
+mod groups;
 mod ingest;
+mod lifecycle;
 mod path;
+mod query;
 mod refusal;
 mod scrape;
 mod state;
@@ -15,34 +20,58 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::config::CorsOrigins;
+use crate::config::{CorsOrigins, HttpConfig};
+use crate::model::door::Door;
 use refusal::text;
 
 /// Adds all routes.
-pub fn configure(service: &mut ServiceConfig) {
-    let pushes = [("/metrics", true), ("/metrics/", true), ("/metrics/{group:.*}", false)];
-    for (path, is_page) in pushes {
-        service.service(metrics_resource(path, is_page));
-        service.service(metrics_resource(&format!("/aggregate{path}"), false));
-    }
-    service
-        .service(web::resource("/").get(index).default_service(only("GET")))
-        .service(
-            web::resource("/-/healthy").get(scrape::healthy).head(scrape::healthy).default_service(only("GET, HEAD")),
-        )
-        .service(web::resource("/-/ready").get(scrape::ready).head(scrape::ready).default_service(only("GET, HEAD")))
-        .service(web::resource("/-/metrics").get(scrape::own_metrics).default_service(only("GET")))
-        .default_service(web::to(not_found));
+pub fn configure(service: &mut ServiceConfig, config: &HttpConfig) {
+    service.service(web::scope(&config.route_prefix).configure(|service| routes(service, config)));
+    service.default_service(web::to(not_found));
 }
 
-/// Pushes, and for the page's own address scrapes.
-fn metrics_resource(path: &str, is_page: bool) -> actix_web::Resource {
-    let resource = web::resource(path).post(ingest::push).put(ingest::push);
-    if is_page {
-        resource.get(scrape::page).default_service(only("GET, POST, PUT"))
-    } else {
-        resource.default_service(only("POST, PUT"))
+fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
+    let page = &*config.telemetry_path;
+    if page != "/metrics" {
+        service.service(web::resource(page).get(scrape::page).default_service(only("GET")));
     }
+    for path in ["/metrics", "/metrics/"] {
+        let resource = pushes(path, config.door);
+        service.service(match page {
+            "/metrics" => resource.get(scrape::page).default_service(only("GET, POST, PUT, DELETE")),
+            _ => resource.default_service(only("POST, PUT, DELETE")),
+        });
+    }
+    let other = "/metrics/{group:.*}";
+    service.service(pushes(other, config.door).default_service(only("POST, PUT, DELETE")));
+    for door in Door::ALL {
+        for path in ["/metrics", "/metrics/", other] {
+            let path = format!("/{}{path}", door.name());
+            service.service(pushes(&path, door).default_service(only("POST, PUT, DELETE")));
+        }
+    }
+    let any_get = |path| web::resource::<&str>(path).default_service(only("GET, HEAD"));
+    let change = |path| web::resource::<&str>(path).default_service(only("PUT, POST"));
+    service
+        .service(web::resource("/").get(index).default_service(only("GET")))
+        .service(any_get("/-/healthy").get(scrape::healthy).head(scrape::healthy))
+        .service(any_get("/-/ready").get(scrape::ready).head(scrape::ready))
+        .service(web::resource("/-/metrics").get(scrape::own_metrics).default_service(only("GET")))
+        .service(change("/-/quit").put(lifecycle::quit).post(lifecycle::quit))
+        .service(change("/-/reload").put(lifecycle::reload).post(lifecycle::reload))
+        .service(web::resource("/api/v1/status").get(groups::status).default_service(only("GET")))
+        .service(web::resource("/api/v1/metrics").get(groups::metrics).default_service(only("GET")));
+    if config.has_admin_api {
+        let delete_series = change("/api/v1/admin/delete_series");
+        service
+            .service(change("/api/v1/admin/wipe").put(admin::wipe).post(admin::wipe))
+            .service(delete_series.put(admin::delete_series).post(admin::delete_series));
+    }
+}
+
+/// Pushes by one door, and deletions.
+fn pushes(path: &str, door: Door) -> actix_web::Resource {
+    web::resource(path).app_data(web::Data::new(door)).post(ingest::push).put(ingest::push).delete(ingest::delete)
 }
 
 /// The answer to a method that a known path does not have.

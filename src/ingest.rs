@@ -1,34 +1,78 @@
 //! The way of a push, whatever door or socket it came by: decode, assemble, admit, register, hand to the shards, wait.
 //! Until the shards are handed their batches anything may refuse the push; after that nothing does.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+mod admit;
+mod group;
+mod removal;
 
-use tokio::sync::{Mutex, MutexGuard};
+use std::cell::RefCell;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::Mutex;
 
 use crate::aggregate::NumberRule;
+use crate::clock::Clock;
 use crate::exposition::decode;
 use crate::exposition::decoded::Decoded;
 use crate::exposition::error::Excerpt;
 use crate::exposition::format::PushFormat;
+use crate::groups::Groups;
 use crate::model::door::Door;
-use crate::model::family::FamilyUse;
+use crate::model::family::{Family, FamilyUse, MetricKind};
 use crate::model::labels::GroupLabels;
+use crate::model::value::Millis;
 use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules, Pushed};
-use crate::registry::{CommitError, Registry, View, Wanted};
-use crate::shard::batch::{Batch, BatchContext, SeriesRule};
-use crate::shard::gate::{Acknowledgement, Budget, Permit, TicketBook};
+use crate::registry::{CommitError, Entry, Registry, View};
+use crate::shard::batch::{BatchContext, SeriesRule};
+use crate::shard::gate::{Acknowledgement, Budget, TicketBook};
+use crate::shard::owner::{Owner, Source};
 use crate::shard::route::{ShardError, ShardSet};
-use crate::shard::table::{Collision, Inspection};
+use crate::sources::{SourceHandle, Sources};
 use crate::telemetry::IngestMetrics;
+
+pub use group::GroupMethod;
 
 /// How many series and families may be stored. Known series go on being updated when a limit is reached.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreLimits {
-    /// In all.
+    /// In all, values of sources among them.
     pub series: usize,
     /// Series of one family. Pushes that race each other may exceed it by what they bring at once.
     pub series_per_family: usize,
+    /// Series that one source has a value of, alike.
+    pub series_per_source: usize,
+}
+
+/// How long what is pushed stays when nothing is pushed to it any more; `None` for ever. (The lifetimes of series are in the
+/// rules.)
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lifetimes {
+    /// Of a source.
+    pub source: Option<Millis>,
+    /// Of a group.
+    pub group: Option<Millis>,
+}
+
+/// Which labels of the path tell sources apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceKey {
+    /// All of them.
+    All,
+    /// These.
+    Labels(Vec<String>),
+}
+
+/// What is asked of the gateway.
+#[derive(Clone, Copy)]
+pub struct Push<'a> {
+    /// The body's format.
+    pub format: PushFormat,
+    /// The whole body.
+    pub body: &'a [u8],
+    /// The labels of the path.
+    pub group: &'a GroupLabels,
+    /// The lifetime asked for what the push touches.
+    pub lifetime: Option<Millis>,
 }
 
 /// Why a push is refused; nothing of it was applied.
@@ -45,10 +89,18 @@ pub enum Refusal {
         /// The one it would be mixed up with.
         stored: Excerpt,
     },
+    /// A series that is another's.
+    #[error("expected series that nobody else has, got {pushed}, which belongs to {owner}")]
+    Owned {
+        /// The refused series.
+        pushed: Excerpt,
+        /// Whose it is.
+        owner: Excerpt,
+    },
     /// A limit of what is stored.
     #[error("expected at most {limit} {what}, got {got} more")]
     StoreLimit {
-        /// Series, series of one family, or families.
+        /// Series, series of one family or source, or families.
         what: String,
         /// How many may be stored.
         limit: usize,
@@ -75,86 +127,152 @@ pub struct Scratch {
     assembler: Assembler,
 }
 
+/// What an [`Ingest`] is built of.
+pub struct IngestParts {
+    /// The families.
+    pub registry: Arc<Registry>,
+    /// The series.
+    pub shards: Arc<ShardSet>,
+    /// What is done with pushed values.
+    pub rules: PushRules,
+    /// How much may be stored.
+    pub limits: StoreLimits,
+    /// What is stored, against the limit of all series.
+    pub stored: Arc<Budget>,
+    /// How long sources and groups stay.
+    pub lifetimes: Lifetimes,
+    /// What tells sources apart.
+    pub source_key: SourceKey,
+    /// The time.
+    pub clock: Clock,
+    /// Own metrics.
+    pub metrics: IngestMetrics,
+}
+
 /// Takes pushes in. Shared by all workers.
 pub struct Ingest {
-    registry: Arc<Registry>,
-    shards: Arc<ShardSet>,
-    rules: PushRules,
-    limits: StoreLimits,
-    series: Arc<Budget>,
-    /// Held by a push that may collide, while it looks and is sent.
-    collision_turn: Mutex<()>,
-    metrics: IngestMetrics,
+    parts: IngestParts,
+    /// Of the parts, but may be changed.
+    rules: RwLock<Arc<PushRules>>,
+    sources: Sources,
+    groups: Groups,
+    /// `push_time_seconds` and `push_failure_time_seconds`.
+    push_times: [Arc<Family>; 2],
+    /// Held by a push whose series may meet others, while it looks and is sent.
+    turn: Mutex<()>,
 }
 
 impl Ingest {
-    /// Takes pushes in by `rules` and hands them to `shards`.
-    pub fn new(
-        registry: Arc<Registry>,
-        shards: Arc<ShardSet>,
-        rules: PushRules,
-        limits: StoreLimits,
-        metrics: IngestMetrics,
-    ) -> Self {
+    /// Takes pushes in with these parts.
+    pub fn new(parts: IngestParts) -> Self {
+        let reserve = |outcome| {
+            let help = format!("Unix time of the last push to the group that {outcome}.");
+            let name = if outcome == "failed" { "push_failure_time_seconds" } else { "push_time_seconds" };
+            parts.registry.reserve(name, MetricKind::Gauge, &help)
+        };
         Self {
-            registry,
-            shards,
-            rules,
-            limits,
-            series: Budget::new(limits.series),
-            collision_turn: Mutex::new(()),
-            metrics,
+            rules: RwLock::new(Arc::new(parts.rules.clone())),
+            sources: Sources::default(),
+            groups: Groups::default(),
+            push_times: [reserve("succeeded"), reserve("failed")],
+            turn: Mutex::new(()),
+            parts,
         }
     }
 
-    /// Stored series, and series being admitted.
+    /// Series stored, and series being admitted; values of sources are among them.
     pub fn series(&self) -> usize {
-        self.series.taken()
+        self.parts.stored.taken()
+    }
+
+    /// Sources that live.
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The rules as they are now.
+    pub fn rules(&self) -> Arc<PushRules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets the rules for the pushes to come.
+    pub fn set_rules(&self, rules: PushRules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     /// Whether aggregated gauges of this name show a window.
     pub fn has_windows(&self, _family: &str) -> bool {
-        matches!(NumberRule::of_gauges(self.rules.gauges.aggregate), NumberRule::Window(_))
+        matches!(NumberRule::of_gauges(self.rules().gauges.aggregate), NumberRule::Window(_))
     }
 
-    /// Takes in one push and returns when it has been applied.
+    /// Takes in one push by the door `aggregate` and returns when it has been applied. `labels` are put on its series.
     ///
     /// # Errors
     /// Refused whole; only [`Refusal::Lost`] may leave a part applied.
-    pub async fn push(
+    pub async fn aggregate(
         &self,
-        format: PushFormat,
-        body: &[u8],
-        group: &GroupLabels,
+        push: Push<'_>,
+        labels: &GroupLabels,
+        scratch: &RefCell<Scratch>,
+    ) -> Result<(), Refusal> {
+        let pushed =
+            Pushed { door: Door::Aggregate, labels, lifetime: push.lifetime, is_released: &|family| family.is_empty() };
+        self.merge(push, pushed, None, scratch).await
+    }
+
+    /// Takes in one push by the door `source`, alike.
+    ///
+    /// # Errors
+    /// As [`Self::aggregate`].
+    pub async fn source(&self, push: Push<'_>, scratch: &RefCell<Scratch>) -> Result<(), Refusal> {
+        let labels = GroupLabels::default();
+        let pushed =
+            Pushed { door: Door::Source, labels: &labels, lifetime: None, is_released: &|family| family.is_empty() };
+        let key = self.source_key(push.group);
+        let lifetime = push.lifetime.or(self.parts.lifetimes.source);
+        self.merge(push, pushed, Some(SourcePush { key: &key, lifetime }), scratch).await
+    }
+
+    fn source_key(&self, group: &GroupLabels) -> String {
+        match &self.parts.source_key {
+            SourceKey::All => group.text(),
+            SourceKey::Labels(names) => group.only(names).text(),
+        }
+    }
+
+    async fn merge(
+        &self,
+        push: Push<'_>,
+        pushed: Pushed<'_>,
+        source: Option<SourcePush<'_>>,
         scratch: &RefCell<Scratch>,
     ) -> Result<(), Refusal> {
         loop {
-            let assembled = self.assemble(format, body, group, &mut scratch.borrow_mut())?;
+            let assembled = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
             let samples = assembled.samples;
-            match self.hand_over(assembled).await? {
+            match self.hand_over(assembled, pushed, source).await? {
                 Some(acknowledgement) => {
-                    self.metrics.samples(samples);
+                    self.parts.metrics.samples(samples);
                     return if acknowledgement.is_applied().await { Ok(()) } else { Err(Refusal::Lost) };
                 }
-                // Another push has changed the register since: what was checked may no longer hold.
+                // Another push has changed what was planned on: what was checked may no longer hold.
                 None => continue,
             }
         }
     }
 
-    fn assemble(
-        &self,
-        format: PushFormat,
-        body: &[u8],
-        group: &GroupLabels,
-        scratch: &mut Scratch,
-    ) -> Result<Assembled, PushError> {
+    fn assemble(&self, push: Push<'_>, pushed: Pushed<'_>, scratch: &mut Scratch) -> Result<Assembled, PushError> {
         const USUAL_TEXT: usize = 1 << 20;
         let Scratch { decoded, arena, assembler } = scratch;
-        let router = self.shards.router();
-        let pushed = Pushed { door: Door::Aggregate, labels: group, lifetime: None, is_released: &|_| false };
-        let assembled = match decode(format, body, &self.rules.limits, router.hasher(), arena, decoded) {
-            Ok(text) => assembler.assemble(text, decoded, pushed, &self.rules, &self.registry, router),
+        let rules = self.rules();
+        let (registry, router) = (&self.parts.registry, self.parts.shards.router());
+        let assembled = match decode(push.format, push.body, &rules.limits, router.hasher(), arena, decoded) {
+            Ok(text) => assembler.assemble(text, decoded, pushed, &rules, registry, router),
             Err(error) => Err(PushError::Malformed(error)),
         };
         decoded.shrink();
@@ -165,122 +283,94 @@ impl Ingest {
         assembled
     }
 
-    /// Admits, registers and sends. `None`: the register has changed, begin again.
-    async fn hand_over(&self, mut push: Assembled) -> Result<Option<Acknowledgement>, Refusal> {
-        let places = self.shards.enter(&push.batches)?;
-        let _turn = match push.may_collide() {
-            true => Some(self.refuse_collisions(&mut push).await?),
+    /// Admits, registers and sends. `None`: what was planned on has changed, begin again.
+    async fn hand_over(
+        &self,
+        mut push: Assembled,
+        pushed: Pushed<'_>,
+        source: Option<SourcePush<'_>>,
+    ) -> Result<Option<Acknowledgement>, Refusal> {
+        let owner = self.owner(source);
+        let shards = &self.parts.shards;
+        let places = shards.enter(&push.batches, |_| false)?;
+        let _turn = match admit::may_collide(&push, pushed.door) {
+            true => Some(self.refuse_collisions(&mut push, pushed.door, &owner).await?),
             false => None,
         };
-        let (mut series, shares) = self.permit_series(&mut push).await?;
-        let Assembled { families, rules, batches, .. } = push;
-        let Some((context, _view)) = self.register(families, rules)? else { return Ok(None) };
-        self.metrics.ignored(push.ignored_timestamps, push.discarded_samples);
+        let (mut series, shares) = self.permit_series(&mut push, &owner).await?;
+        let (ignored, discarded) = (push.ignored_timestamps, push.discarded_samples);
+        let Assembled { families, rules, releases, batches, .. } = push;
+        let source = source.filter(|_| places.iter().any(Option::is_some)).map(|source| self.touch(source));
+        let held = source.as_ref().map(SourceHandle::hold);
+        if let Some(None) = held {
+            return Ok(None);
+        }
+        let registration = Registration { families, rules, releases: &releases, pushed };
+        let Some((context, _view)) = self.register(registration)? else { return Ok(None) };
+        let owner = source.as_ref().map_or(owner, |handle| Owner::Source(Arc::clone(handle.source())));
+        self.parts.metrics.ignored(ignored, discarded);
         let (book, acknowledgement) = TicketBook::new();
         for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
             if let Some(place) = place {
                 let ticket = book.ticket(place, series.split(share));
-                self.shards.ingest(shard, batch, Arc::clone(&context), ticket).map_err(|_| Refusal::Lost)?;
+                shards.ingest(shard, batch, Arc::clone(&context), owner.clone(), ticket).map_err(|_| Refusal::Lost)?;
             }
         }
         Ok(Some(acknowledgement))
     }
 
-    /// Refuses a series that escaping makes equal to a stored one. Such pushes take turns from here until they are sent:
-    /// each then sees what the one before has brought. Others cannot collide, or are stale.
-    async fn refuse_collisions(&self, push: &mut Assembled) -> Result<MutexGuard<'_, ()>, Refusal> {
-        let turn = self.collision_turn.lock().await;
-        let quoted = push.families.iter().filter(|planned| planned.has_quoted_labels);
-        let noted = self.registry.note_quoted_labels(quoted.filter_map(|planned| planned.wanted.family()));
-        let inspections = self.inspect(push).await?;
-        if let Some(collision) = inspections.into_iter().find_map(|inspection| inspection.collision) {
-            self.registry.forget_quoted_labels(&noted);
-            let Collision { family, pushed, stored } = collision;
-            let series = |labels| Excerpt::words(format!("{}{{{labels}}}", push.families[family].wanted.name()));
-            return Err(Refusal::Collision { pushed: series(pushed), stored: series(stored) });
-        }
-        push.families.iter_mut().for_each(|planned| planned.wanted.see_quoted_labels());
-        Ok(turn)
+    /// For whom the push is looked up. A source that is not known has no values yet, whatever its number.
+    fn owner(&self, source: Option<SourcePush<'_>>) -> Owner {
+        let Some(source) = source else { return Owner::Everyone };
+        let unknown = || Arc::new(Source::new(u32::MAX));
+        Owner::Source(self.sources.find(source.key).unwrap_or_else(unknown))
     }
 
-    /// Permits the push's series, in all and for each shard. Far from the limits each series is taken to be new, and what
-    /// was stored already is given back by the shards; close to them the shards are asked first.
-    async fn permit_series(&self, push: &mut Assembled) -> Result<(Permit, Vec<usize>), Refusal> {
-        let fits_family = |planned: &PlannedFamily| {
-            planned.wanted.family().map_or(0, |family| family.series()) + planned.series
-                <= self.limits.series_per_family
-        };
-        if push.families.iter().all(fits_family)
-            && let Some(permit) = self.series.take(push.series())
-        {
-            return Ok((permit, push.batches.iter().map(Batch::len).collect()));
-        }
-        let new: Vec<Vec<usize>> = self.inspect(push).await?.into_iter().map(|inspection| inspection.new).collect();
-        for (index, planned) in push.families.iter().enumerate() {
-            let stored = planned.wanted.family().map_or(0, |family| family.series());
-            let got: usize = new.iter().map(|shard| shard[index]).sum();
-            if got > 0 && stored + got > self.limits.series_per_family {
-                let what = format!("series of {}", planned.wanted.name());
-                return Err(Refusal::StoreLimit { what, limit: self.limits.series_per_family, got });
-            }
-        }
-        let shares: Vec<usize> = new.iter().map(|shard| shard.iter().sum()).collect();
-        let got = shares.iter().sum();
-        match self.series.take(got) {
-            Some(permit) => Ok((permit, shares)),
-            None if self.series.kept() + got <= self.series.limit() => Err(Refusal::Crowded),
-            None => Err(Refusal::StoreLimit { what: "series".to_owned(), limit: self.series.limit(), got }),
-        }
-    }
-
-    /// What each shard knows of its part of the push; shards without a part are not asked.
-    async fn inspect(&self, push: &mut Assembled) -> Result<Vec<Inspection>, ShardError> {
-        let ids: Arc<[Option<u32>]> =
-            push.families.iter().map(|planned| planned.wanted.family().map(|family| family.id)).collect();
-        let mut answers = Vec::with_capacity(push.batches.len());
-        for (shard, batch) in push.batches.iter_mut().enumerate() {
-            let is_asked = !batch.is_empty();
-            answers.push(match is_asked {
-                true => Some(self.shards.inspect(shard, std::mem::take(batch), Arc::clone(&ids))?),
-                false => None,
-            });
-        }
-        let mut inspections = Vec::with_capacity(answers.len());
-        for (shard, (batch, answer)) in push.batches.iter_mut().zip(answers).enumerate() {
-            inspections.push(match answer {
-                Some(answer) => {
-                    let (back, inspection) = answer.await.map_err(|_| ShardError::Down(shard))?;
-                    *batch = back;
-                    inspection
-                }
-                None => Inspection { new: vec![0; ids.len()], collision: None },
-            });
-        }
-        Ok(inspections)
+    fn touch(&self, source: SourcePush<'_>) -> SourceHandle {
+        let deadline = source.lifetime.map(|lifetime| self.parts.clock.now().saturating_add(lifetime));
+        self.sources.touch(source.key, deadline)
     }
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.
-    fn register(&self, planned: Vec<PlannedFamily>, rules: Vec<SeriesRule>) -> Result<Option<Registered<'_>>, Refusal> {
-        let (wanted, rest): (Vec<Wanted>, Vec<_>) =
-            planned.into_iter().map(|planned| (planned.wanted, (planned.help, planned.unit))).unzip();
-        let (families, view) = match self.registry.commit(wanted) {
+    fn register(&self, registration: Registration<'_>) -> Result<Option<Registered<'_>>, Refusal> {
+        let Registration { families, rules, releases, pushed: Pushed { door, is_released, .. } } = registration;
+        let (wanted, metadata): (Vec<_>, Vec<_>) =
+            families.into_iter().map(|planned| (planned.wanted, (planned.help, planned.unit))).unzip();
+        let (families, view) = match self.parts.registry.commit(Entry { wanted, door, releases, is_released }) {
             Ok(committed) => committed,
             Err(CommitError::Stale) => return Ok(None),
             Err(CommitError::TooMany { limit, got }) => {
                 return Err(Refusal::StoreLimit { what: "families".to_owned(), limit, got });
             }
         };
-        let registered = families.into_iter().zip(rest).map(|(family, (help, unit))| {
+        let families = families.iter().zip(metadata).map(|(family, (help, unit))| {
             if let Some(unit) = unit {
                 family.set_unit(&unit);
             }
             if help.is_some_and(|help| !family.set_help(&help)) {
-                self.metrics.help_changed();
+                self.parts.metrics.help_changed();
             }
-            FamilyUse::begin(&family)
+            FamilyUse::begin(family)
         });
-        Ok(Some((Arc::new(BatchContext { families: registered.collect(), rules }), view)))
+        Ok(Some((Arc::new(BatchContext { families: families.collect(), rules }), view)))
     }
+}
+
+/// A source that pushes.
+#[derive(Clone, Copy)]
+struct SourcePush<'a> {
+    /// The labels that tell it from others.
+    key: &'a str,
+    /// How long it lives on.
+    lifetime: Option<Millis>,
+}
+
+/// What a push enters into the register.
+struct Registration<'a> {
+    families: Vec<PlannedFamily>,
+    rules: Vec<SeriesRule>,
+    releases: &'a [Arc<Family>],
+    pushed: Pushed<'a>,
 }
 
 /// A push's families, and the register while they are the newest in it.

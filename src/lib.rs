@@ -5,6 +5,7 @@
 //! - [`http`]: routes; a push's path, head and body
 //! - [`ingest`]: the way of a push: decode, assemble, admit, register, hand over, wait
 //! - [`exposition`]: the formats; bytes to samples, values to bytes
+//! - [`sources`], [`groups`]: who pushes by the doors that tell pushers apart
 //! - [`push`]: samples to series of families, checked to the end
 //! - [`registry`]: which family owns which sample name
 //! - [`shard`]: batches by series hash, admission, the actors, their tables
@@ -15,7 +16,8 @@
 //! - [`catalogue`]: which families the page shows, and as what
 //! - [`coordinator`]: every shard's pieces in one order, streamed as fast as they are read
 //!
-//! Below all: [`model`] (names, labels, families, values), [`clock`], [`config`], [`telemetry`].
+//! Below all: [`model`] (names, labels, families, values), [`selector`] and [`glob`] (which series, which names are meant),
+//! [`clock`], [`config`], [`telemetry`].
 
 pub mod aggregate;
 pub mod catalogue;
@@ -23,15 +25,20 @@ pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod exposition;
+pub mod glob;
+pub mod groups;
 pub mod http;
 pub mod ingest;
 mod log_limit;
 pub mod model;
 pub mod push;
 pub mod registry;
+pub mod selector;
 pub mod shard;
+pub mod sources;
 pub mod telemetry;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -46,8 +53,9 @@ use clock::Clock;
 use config::{Config, CorsOrigins, HttpConfig};
 use coordinator::CoordinatorHandle;
 use http::{AppState, StateParts, WorkerScratch};
-use ingest::Ingest;
+use ingest::{Ingest, IngestParts};
 use registry::Registry;
+use shard::gate::Budget;
 use shard::route::ShardSet;
 use telemetry::Telemetry;
 
@@ -78,12 +86,15 @@ pub async fn run(
     let server = serve(&http, state.clone(), listeners)?;
     let handle = server.handle();
     let upkeep = actix_rt::spawn(keep_up(state.clone()));
+    let expiring = state.clone();
+    let expiry = actix_rt::spawn(async move { expiring.parts.ingest.expire_forever().await });
     let mut server = actix_rt::spawn(server);
     tokio::select! {
         ended = &mut server => ended.map_err(std::io::Error::other)??,
-        () = drain(&http, &state, &handle, shutdown) => {}
+        () = drain(&http, &state, &handle, asked_to_end(&state, shutdown)) => {}
     }
     upkeep.abort();
+    expiry.abort();
     state.parts.coordinator.stop();
     state.parts.shards.stop();
     for thread in threads {
@@ -96,19 +107,40 @@ pub async fn run(
 /// Starts shards and coordinator, each on a thread of its own.
 fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
     let telemetry = Telemetry::new()?;
-    let (shards, mut threads) = ShardSet::start(config.shards, config.queue, Clock::start(), &telemetry);
+    let (clock, stored) = (Clock::start(), Budget::new(config.store.series));
+    let (shards, mut threads) = ShardSet::start(config.shards, config.queue, clock, &stored, &telemetry);
     let shards = Arc::new(shards);
     let registry = Arc::new(Registry::new(config.max_families));
     let (coordinator, thread) =
         CoordinatorHandle::start(Arc::clone(&shards), config.http.max_scrapes, telemetry.scrape());
     threads.push(thread);
     let limits = config.push.limits;
-    let ingest = Ingest::new(Arc::clone(&registry), Arc::clone(&shards), config.push, config.store, telemetry.ingest());
-    let parts = StateParts { config: config.http, limits, registry, shards, coordinator, ingest, telemetry };
+    let ingest = Ingest::new(IngestParts {
+        registry: Arc::clone(&registry),
+        shards: Arc::clone(&shards),
+        rules: config.push,
+        limits: config.store,
+        stored,
+        lifetimes: config.lifetimes,
+        source_key: config.source_key,
+        clock,
+        metrics: telemetry.ingest(),
+    });
+    let parts = StateParts {
+        config: config.http,
+        limits,
+        registry,
+        shards,
+        coordinator,
+        ingest,
+        telemetry,
+        flags: BTreeMap::new(),
+    };
     Ok((AppState::new(parts), threads))
 }
 
 fn serve(config: &HttpConfig, state: web::Data<AppState>, listeners: Vec<TcpListener>) -> std::io::Result<Server> {
+    let (config, workers) = (config.clone(), config);
     let cors = config.cors.clone();
     let has_cors = cors != CorsOrigins::Listed(Vec::new());
     let app = move || {
@@ -116,14 +148,14 @@ fn serve(config: &HttpConfig, state: web::Data<AppState>, listeners: Vec<TcpList
             .app_data(state.clone())
             .app_data(web::Data::new(WorkerScratch::default()))
             .wrap(Condition::new(has_cors, http::cors(&cors)))
-            .configure(http::configure)
+            .configure(|service| http::configure(service, &config))
     };
     let mut server = HttpServer::new(app)
-        .workers(config.workers)
-        .max_connections(config.max_connections)
-        .client_request_timeout(config.header_timeout)
-        .keep_alive(config.keep_alive)
-        .shutdown_timeout(config.shutdown_timeout.as_secs().max(1))
+        .workers(workers.workers)
+        .max_connections(workers.max_connections)
+        .client_request_timeout(workers.header_timeout)
+        .keep_alive(workers.keep_alive)
+        .shutdown_timeout(workers.shutdown_timeout.as_secs().max(1))
         .disable_signals();
     for listener in listeners {
         keep_little_unsent(&listener);
@@ -138,6 +170,14 @@ fn keep_little_unsent(listener: &TcpListener) {
     let most = 2 * coordinator::stream::CHUNK_BYTES as u32;
     if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(most) {
         tracing::debug!(%error, "the send buffers' mark was not set");
+    }
+}
+
+/// Ends with the signal, or when a client asks for it.
+async fn asked_to_end(state: &AppState, shutdown: impl Future<Output = ()>) {
+    tokio::select! {
+        () = shutdown => {}
+        () = state.quit.notified() => {}
     }
 }
 

@@ -127,9 +127,17 @@ pub struct PlannedFamily {
 }
 
 impl Assembled {
-    /// Whether escaping may make a series of the push equal to a stored one.
-    pub fn may_collide(&self) -> bool {
-        self.families.iter().any(|planned| planned.has_quoted_labels || planned.wanted.has_quoted_labels())
+    /// A push without anything.
+    pub fn nothing(shards: usize) -> Self {
+        Self {
+            families: Vec::new(),
+            rules: Vec::new(),
+            releases: Vec::new(),
+            batches: (0..shards).map(|_| Batch::default()).collect(),
+            samples: 0,
+            discarded_samples: 0,
+            ignored_timestamps: 0,
+        }
     }
 
     /// Series in the push.

@@ -1,13 +1,14 @@
 //! The register of families: which sample names are taken, by which family, and what each family is.
 //!
-//! Shared by all workers behind one lock, taken once a push for reading and only for a new family, or one whose kind is
-//! settled, for writing. Every name is entered as legacy readers see it, so two names that escaping would make one
-//! cannot both be taken.
+//! Shared by all workers behind one lock, taken once a push for reading and only for a new family, or one of which
+//! something new is known, for writing. Every name is entered as legacy readers see it, so two names that escaping would
+//! make one cannot both be taken. A family without series keeps its names until someone wants them, or until it is swept out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::model::family::{Family, MetricKind, SampleRole};
+use crate::model::door::Door;
+use crate::model::family::{Family, FamilyTraits, MetricKind, SampleRole};
 use crate::model::name::exposed_metric_name;
 
 /// All families that have been pushed.
@@ -23,6 +24,10 @@ struct State {
     claims: HashMap<Box<str>, Claim, ahash::RandomState>,
     /// By exposed name, the order of the page.
     families: BTreeMap<Box<str>, Arc<Family>>,
+    /// Families that are always there; not counted against the limit.
+    reserved: Vec<Arc<Family>>,
+    /// Ids are not given twice: a scrape may still be showing a family that has gone.
+    next_id: u32,
 }
 
 /// Whose a sample name is.
@@ -47,7 +52,7 @@ pub enum Wanted {
         name: String,
         /// As declared, or untyped.
         kind: MetricKind,
-        /// [`Family::has_quoted_labels`] from the start.
+        /// Whether the push brings series with label names in quotes.
         has_quoted_labels: bool,
     },
 }
@@ -57,18 +62,18 @@ pub enum Wanted {
 pub struct Seen {
     family: Arc<Family>,
     kind: MetricKind,
-    has_quoted_labels: bool,
+    traits: FamilyTraits,
 }
 
 impl Seen {
     /// What is known of the family now.
     pub fn now(family: &Arc<Family>) -> Self {
-        let (kind, has_quoted_labels) = (family.kind(), family.has_quoted_labels());
-        Self { family: Arc::clone(family), kind, has_quoted_labels }
+        let (kind, traits) = (family.kind(), family.traits());
+        Self { family: Arc::clone(family), kind, traits }
     }
 
     fn is_current(&self) -> bool {
-        self.family.kind() == self.kind && self.family.has_quoted_labels() == self.has_quoted_labels
+        self.family.kind() == self.kind && self.family.traits() == self.traits && !self.family.is_retired()
     }
 }
 
@@ -89,28 +94,41 @@ impl Wanted {
         }
     }
 
-    /// Whether escaping may make a series of the family equal to another, as far as was known.
-    pub fn has_quoted_labels(&self) -> bool {
+    /// What the family has, as far as was known.
+    pub fn traits(&self) -> FamilyTraits {
         match self {
-            Self::Known(seen) | Self::Settled(seen, _) => seen.has_quoted_labels,
-            Self::New { has_quoted_labels, .. } => *has_quoted_labels,
+            Self::Known(seen) | Self::Settled(seen, _) => seen.traits,
+            Self::New { has_quoted_labels: true, .. } => FamilyTraits::QUOTED_LABELS,
+            Self::New { .. } => FamilyTraits::default(),
         }
     }
 
-    /// Takes note of quoted labels that have come since the push was planned, once it has been checked against them.
-    pub fn see_quoted_labels(&mut self) {
+    /// Takes note of what has come to the family since the push was planned, once it has been checked against that.
+    pub fn see_traits(&mut self) {
         if let Self::Known(seen) | Self::Settled(seen, _) = self {
-            seen.has_quoted_labels = seen.family.has_quoted_labels();
+            seen.traits = seen.family.traits();
         }
     }
 
-    /// The family, if entering it changes nothing.
-    fn unchanged(&self) -> Option<Arc<Family>> {
+    /// The family, if entering it by this door changes nothing.
+    fn unchanged(&self, door: Door) -> Option<Arc<Family>> {
         match self {
-            Self::Known(seen) => Some(Arc::clone(&seen.family)),
-            Self::Settled(..) | Self::New { .. } => None,
+            Self::Known(seen) if seen.traits.contain(FamilyTraits::of_door(door)) => Some(Arc::clone(&seen.family)),
+            _ => None,
         }
     }
+}
+
+/// What a push wants of the register.
+pub struct Entry<'a> {
+    /// Its families.
+    pub wanted: Vec<Wanted>,
+    /// The door that their series come by.
+    pub door: Door,
+    /// Families whose names it takes, because they bind nobody any more.
+    pub releases: &'a [Arc<Family>],
+    /// Whether that is still so.
+    pub is_released: &'a dyn Fn(&Family) -> bool,
 }
 
 /// Why wanted families were not entered; nothing was changed.
@@ -150,56 +168,99 @@ impl Registry {
         Self { state: RwLock::default(), max_families }
     }
 
+    /// Enters a family that stays, whether it has series or not.
+    pub fn reserve(&self, name: &str, kind: MetricKind, help: &str) -> Arc<Family> {
+        let mut state = self.write();
+        let family = state.enter_new(name, kind);
+        family.set_help(help);
+        state.reserved.push(Arc::clone(&family));
+        family
+    }
+
     /// Looks at the register. Do not await while holding the view.
     pub fn view(&self) -> View<'_> {
         // A panic elsewhere cannot leave the state half changed: see `commit`.
         View { state: self.state.read().unwrap_or_else(PoisonError::into_inner) }
     }
 
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Enters what a push wants, all or nothing. The push was planned on a view, where no name of a new family was taken.
     /// While the answer's view is held nothing else is entered, so that what the caller does next comes before whatever is
     /// planned on a later state.
-    pub fn commit(&self, wanted: Vec<Wanted>) -> Result<(Vec<Arc<Family>>, View<'_>), CommitError> {
-        let known: Option<Vec<_>> = wanted.iter().map(Wanted::unchanged).collect();
-        if let Some(families) = known {
+    pub fn commit(&self, entry: Entry<'_>) -> Result<(Vec<Arc<Family>>, View<'_>), CommitError> {
+        let Entry { wanted, door, releases, is_released } = entry;
+        let known: Option<Vec<_>> = wanted.iter().map(|wanted| wanted.unchanged(door)).collect();
+        if let Some(families) = known.filter(|_| releases.is_empty()) {
             let view = self.view();
-            return if view.state.is_current(&wanted) { Ok((families, view)) } else { Err(CommitError::Stale) };
+            let is_current = wanted.iter().all(|wanted| view.state.is_current(wanted, &[]));
+            return if is_current { Ok((families, view)) } else { Err(CommitError::Stale) };
         }
         let new = wanted.iter().filter(|wanted| matches!(wanted, Wanted::New { .. })).count();
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if !state.is_current(&wanted) {
+        let mut state = self.write();
+        let may_release = releases.iter().all(|family| !family.is_retired() && is_released(family));
+        if !may_release || !wanted.iter().all(|wanted| state.is_current(wanted, releases)) {
             return Err(CommitError::Stale);
         }
-        if state.families.len() + new > self.max_families && new > 0 {
+        if new > 0 && state.len() - releases.len() + new > self.max_families {
             return Err(CommitError::TooMany { limit: self.max_families, got: new });
         }
-        let families = wanted.into_iter().map(|wanted| state.enter(wanted)).collect();
+        releases.iter().for_each(|family| state.remove(family));
+        let families = wanted.into_iter().map(|wanted| state.enter(wanted, door)).collect();
         Ok((families, View { state: RwLockWriteGuard::downgrade(state) }))
     }
 
-    /// Notes that families will have label names in quotes, so that pushes planned without that are stale. Returns those of
-    /// which it was not known.
-    pub fn note_quoted_labels<'f>(&self, families: impl Iterator<Item = &'f Arc<Family>>) -> Vec<Arc<Family>> {
-        let unknown: Vec<_> = families.filter(|family| !family.has_quoted_labels()).cloned().collect();
-        self.set_quoted_labels(&unknown, true);
+    /// Notes what families will have, so that pushes planned without that are stale. Returns those of which it was not known.
+    pub fn note_traits<'f>(&self, noted: impl Iterator<Item = (&'f Arc<Family>, FamilyTraits)>) -> Vec<NotedTraits> {
+        let unknown: Vec<_> = noted
+            .filter(|(family, traits)| !family.traits().contain(*traits))
+            .map(|(family, traits)| NotedTraits { family: Arc::clone(family), before: family.traits(), traits })
+            .collect();
+        if !unknown.is_empty() {
+            let _no_push_is_being_sent = self.write();
+            unknown.iter().for_each(|noted| noted.family.add_traits(noted.traits));
+        }
         unknown
     }
 
-    /// Takes the note back: no such label was brought after all.
-    pub fn forget_quoted_labels(&self, families: &[Arc<Family>]) {
-        self.set_quoted_labels(families, false);
-    }
-
-    fn set_quoted_labels(&self, families: &[Arc<Family>], has_quoted_labels: bool) {
-        if !families.is_empty() {
-            let _no_push_is_being_sent = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            families.iter().for_each(|family| family.note_quoted_labels(has_quoted_labels));
+    /// Takes notes back: what they tell of did not come after all.
+    pub fn forget_traits(&self, noted: Vec<NotedTraits>) {
+        if !noted.is_empty() {
+            let _no_push_is_being_sent = self.write();
+            for NotedTraits { family, before, traits } in noted {
+                family.remove_traits(traits);
+                family.add_traits(before);
+            }
         }
     }
 
-    /// Number of families.
+    /// Removes families that have lost all their series. Those that never had any stay: they tell what their names are.
+    pub fn remove_deserted(&self) {
+        let is_deserted = |family: &Family| family.has_had_series() && family.is_empty();
+        let deserted: Vec<_> = self.view().families().filter(|family| is_deserted(family)).cloned().collect();
+        if !deserted.is_empty() {
+            let mut state = self.write();
+            for family in deserted {
+                if is_deserted(&family) && !family.is_retired() && !state.is_reserved(&family) {
+                    state.remove(&family);
+                }
+            }
+        }
+    }
+
+    /// Removes all families but the reserved ones. `meanwhile` is done while no push is being sent.
+    pub fn clear(&self, meanwhile: impl FnOnce()) {
+        let mut state = self.write();
+        meanwhile();
+        let families: Vec<_> = state.families.values().filter(|family| !state.is_reserved(family)).cloned().collect();
+        families.iter().for_each(|family| state.remove(family));
+    }
+
+    /// Number of families that pushes have brought.
     pub fn len(&self) -> usize {
-        self.view().state.families.len()
+        self.view().state.len()
     }
 
     /// Whether no family has been pushed.
@@ -208,35 +269,71 @@ impl Registry {
     }
 }
 
+/// A note on a family, to be taken back.
+#[derive(Debug)]
+pub struct NotedTraits {
+    family: Arc<Family>,
+    before: FamilyTraits,
+    traits: FamilyTraits,
+}
+
 impl State {
-    /// Whether what the push was planned on still holds.
-    fn is_current(&self, wanted: &[Wanted]) -> bool {
-        wanted.iter().all(|wanted| match wanted {
-            Wanted::Known(seen) | Wanted::Settled(seen, _) => seen.is_current(),
-            Wanted::New { name, kind, .. } => claimed_names(&exposed_metric_name(name), *kind)
-                .all(|(sample_name, _)| !self.claims.contains_key(&*sample_name)),
-        })
+    fn len(&self) -> usize {
+        self.families.len() - self.reserved.len()
     }
 
-    fn enter(&mut self, wanted: Wanted) -> Arc<Family> {
+    fn is_reserved(&self, family: &Family) -> bool {
+        self.reserved.iter().any(|reserved| reserved.id == family.id)
+    }
+
+    /// Whether what the push was planned on still holds, once `releases` have gone.
+    fn is_current(&self, wanted: &Wanted, releases: &[Arc<Family>]) -> bool {
         match wanted {
+            Wanted::Known(seen) | Wanted::Settled(seen, _) => seen.is_current(),
+            Wanted::New { name, kind, .. } => {
+                claimed_names(&exposed_metric_name(name), *kind).all(|(sample_name, _)| {
+                    let claim = self.claims.get(&*sample_name);
+                    claim.is_none_or(|claim| releases.iter().any(|family| Arc::ptr_eq(family, &claim.family)))
+                })
+            }
+        }
+    }
+
+    fn enter(&mut self, wanted: Wanted, door: Door) -> Arc<Family> {
+        let traits = wanted.traits().and(FamilyTraits::of_door(door));
+        let family = match wanted {
             Wanted::Known(seen) => seen.family,
             Wanted::Settled(seen, kind) => {
                 seen.family.settle(kind);
                 seen.family
             }
-            Wanted::New { name, kind, has_quoted_labels } => {
-                let family = Arc::new(Family::new(self.families.len() as u32, &name, kind));
-                if has_quoted_labels {
-                    family.note_quoted_labels(true);
-                }
-                for (sample_name, role) in claimed_names(&family.exposed_name, kind) {
-                    self.claims.insert(sample_name.into(), Claim { family: Arc::clone(&family), role });
-                }
-                self.families.insert(family.exposed_name.clone(), Arc::clone(&family));
-                family
+            Wanted::New { name, kind, .. } => self.enter_new(&name, kind),
+        };
+        family.add_traits(traits);
+        family
+    }
+
+    fn enter_new(&mut self, name: &str, kind: MetricKind) -> Arc<Family> {
+        let family = Arc::new(Family::new(self.next_id, name, kind));
+        // Four billion families later an id comes again; the first one's series have long gone.
+        self.next_id = self.next_id.wrapping_add(1);
+        for (sample_name, role) in claimed_names(&family.exposed_name, kind) {
+            self.claims.insert(sample_name.into(), Claim { family: Arc::clone(&family), role });
+        }
+        self.families.insert(family.exposed_name.clone(), Arc::clone(&family));
+        family
+    }
+
+    fn remove(&mut self, family: &Arc<Family>) {
+        family.retire();
+        // Not by the family's kind alone: it may have been settled since.
+        let names = [MetricKind::Untyped, family.kind()].into_iter();
+        for (name, _) in names.flat_map(|kind| claimed_names(&family.exposed_name, kind)) {
+            if self.claims.get(&*name).is_some_and(|claim| Arc::ptr_eq(&claim.family, family)) {
+                self.claims.remove(&*name);
             }
         }
+        self.families.remove(&family.exposed_name);
     }
 }
 
@@ -259,10 +356,14 @@ mod tests {
         vec![Wanted::New { name: name.to_owned(), kind, has_quoted_labels: false }]
     }
 
+    fn commit(registry: &Registry, wanted: Vec<Wanted>) -> Result<(Vec<Arc<Family>>, View<'_>), CommitError> {
+        registry.commit(Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false })
+    }
+
     #[test]
     fn a_family_takes_the_names_of_its_samples() {
         let registry = Registry::new(10);
-        registry.commit(new("h", MetricKind::Histogram)).expect("room");
+        commit(&registry, new("h", MetricKind::Histogram)).expect("room");
         let view = registry.view();
         let role = |name: &str| view.claim(name).map(|claim| claim.role);
         assert_eq!(role("h"), Some(None));
@@ -275,28 +376,30 @@ mod tests {
     #[test]
     fn names_that_escaping_would_make_one_meet() {
         let registry = Registry::new(10);
-        registry.commit(new("a.b", MetricKind::Gauge)).expect("room");
+        commit(&registry, new("a.b", MetricKind::Gauge)).expect("room");
         assert_eq!(registry.view().claim("a_b").map(|claim| &*claim.family.name), Some("a.b"));
     }
 
     #[test]
     fn a_plan_that_no_longer_holds_changes_nothing() {
         let registry = Registry::new(10);
-        let a = registry.commit(new("a", MetricKind::Untyped)).expect("room").0.remove(0);
-        registry.commit(new("c", MetricKind::Gauge)).expect("other families do not matter");
-        assert_eq!(registry.commit(new("a", MetricKind::Gauge)).err(), Some(CommitError::Stale), "its name is taken");
-        assert_eq!(registry.commit(new("a", MetricKind::Summary)).err(), Some(CommitError::Stale));
+        let a = commit(&registry, new("a", MetricKind::Untyped)).expect("room").0.remove(0);
+        commit(&registry, new("c", MetricKind::Gauge)).expect("other families do not matter");
+        assert_eq!(commit(&registry, new("a", MetricKind::Gauge)).err(), Some(CommitError::Stale), "its name is taken");
+        assert_eq!(commit(&registry, new("a", MetricKind::Summary)).err(), Some(CommitError::Stale));
         let plans = || [vec![Wanted::Known(Seen::now(&a))], vec![Wanted::Settled(Seen::now(&a), MetricKind::Counter)]];
         let old = plans();
-        registry.commit(vec![Wanted::Settled(Seen::now(&a), MetricKind::Gauge)]).expect("known");
+        commit(&registry, vec![Wanted::Settled(Seen::now(&a), MetricKind::Gauge)]).expect("known");
         for plan in old {
-            assert_eq!(registry.commit(plan).err(), Some(CommitError::Stale), "its kind is another");
+            assert_eq!(commit(&registry, plan).err(), Some(CommitError::Stale), "its kind is another");
         }
+        let note =
+            |registry: &Registry, family| registry.note_traits([(family, FamilyTraits::QUOTED_LABELS)].into_iter());
         let old = plans();
-        assert_eq!(registry.note_quoted_labels([&a].into_iter()).len(), 1);
-        assert_eq!(registry.note_quoted_labels([&a].into_iter()).len(), 0);
+        assert_eq!(note(&registry, &a).len(), 1);
+        assert_eq!(note(&registry, &a).len(), 0);
         for plan in old {
-            assert_eq!(registry.commit(plan).err(), Some(CommitError::Stale), "its labels may collide");
+            assert_eq!(commit(&registry, plan).err(), Some(CommitError::Stale), "its labels may collide");
         }
         assert_eq!(registry.len(), 2);
         assert_eq!(a.kind(), MetricKind::Gauge);
@@ -305,10 +408,13 @@ mod tests {
     #[test]
     fn families_are_limited() {
         let registry = Registry::new(1);
-        let family = registry.commit(new("a", MetricKind::Untyped)).expect("room").0.remove(0);
-        assert_eq!(registry.commit(new("b", MetricKind::Gauge)).err(), Some(CommitError::TooMany { limit: 1, got: 1 }));
+        let family = commit(&registry, new("a", MetricKind::Untyped)).expect("room").0.remove(0);
+        assert_eq!(
+            commit(&registry, new("b", MetricKind::Gauge)).err(),
+            Some(CommitError::TooMany { limit: 1, got: 1 })
+        );
         let (settled, _) =
-            registry.commit(vec![Wanted::Settled(Seen::now(&family), MetricKind::Gauge)]).expect("no new family");
+            commit(&registry, vec![Wanted::Settled(Seen::now(&family), MetricKind::Gauge)]).expect("no new family");
         assert_eq!(settled[0].kind(), MetricKind::Gauge);
     }
 
@@ -316,7 +422,7 @@ mod tests {
     fn the_page_order_is_by_name() {
         let registry = Registry::new(10);
         for name in ["b", "a", "B"] {
-            registry.commit(new(name, MetricKind::Gauge)).expect("room");
+            commit(&registry, new(name, MetricKind::Gauge)).expect("room");
         }
         let names: Vec<String> = registry.view().families().map(|family| family.name.to_string()).collect();
         assert_eq!(names, ["B", "a", "b"]);

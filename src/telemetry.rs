@@ -166,6 +166,11 @@ impl ShardMetrics {
     /// A batch was merged, after which so many series are stored.
     pub fn merged(&self, duration: Duration, series: usize) {
         self.merge_seconds.record(duration);
+        self.stored(series);
+    }
+
+    /// So many series are stored now.
+    pub fn stored(&self, series: usize) {
         self.series.set(series as f64);
     }
 }

@@ -14,8 +14,9 @@ use catchment::model::family::FamilyUse;
 use catchment::model::labels::GroupLabels;
 use catchment::model::value::{GaugePolicy, GaugeRule};
 use catchment::push::{Assembled, Assembler, GaugeRules, PushRules, Pushed, SummaryPolicy};
-use catchment::registry::Registry;
+use catchment::registry::{Entry, Registry};
 use catchment::shard::batch::{BatchContext, Router};
+use catchment::shard::owner::Owner;
 use catchment::shard::table::{Page, PageRequest, Table};
 
 use super::data;
@@ -55,14 +56,15 @@ pub struct Ours {
 
 impl Ours {
     pub fn new() -> Self {
+        let router = Router::new(SHARDS);
         Self {
             stages: Stages::default(),
             decoded: Decoded::default(),
             arena: Vec::new(),
             assembler: Assembler::default(),
             registry: Registry::new(1000),
-            router: Router::new(SHARDS),
-            tables: (0..SHARDS).map(|_| Table::default()).collect(),
+            tables: (0..SHARDS).map(|_| Table::new(router.clone())).collect(),
+            router,
             rules: PushRules {
                 gauges: GAUGES,
                 summaries: SummaryPolicy::SumCount,
@@ -83,11 +85,12 @@ impl Ours {
         let push = assembler.assemble(text, samples, pushed, rules, registry, router).expect("valid");
         let Assembled { families, rules, batches, .. } = push;
         let wanted = families.into_iter().map(|family| family.wanted).collect();
-        let (families, _view) = self.registry.commit(wanted).expect("room");
+        let entry = Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false };
+        let (families, _view) = self.registry.commit(entry).expect("room");
         let context = BatchContext { families: families.iter().map(FamilyUse::begin).collect(), rules };
         let assembled = Instant::now();
         for (table, batch) in self.tables.iter_mut().zip(batches) {
-            table.apply(batch, &context, 0);
+            table.apply(batch, &context, &Owner::Everyone, 0);
         }
         self.stages.samples += self.decoded.samples.len();
         self.stages.decode += decoded - start;
@@ -105,7 +108,7 @@ impl Ours {
     fn pages(&mut self, format: Format, mut take: impl FnMut(&Page)) {
         let families = catalogue::families(&self.registry.view(), format, |_| true, |_| false);
         for table in &mut self.tables {
-            let mut request = PageRequest::first(Arc::clone(&families), format);
+            let mut request = PageRequest::first(Arc::clone(&families), format, 0);
             loop {
                 let page = table.page(&request, 0);
                 take(&page);

@@ -52,7 +52,9 @@ pub fn reduce_schema(histogram: &mut NativeHistogram, to: i32) {
 /// Takes exemplars in and keeps the newest, oldest first. Those without a timestamp, which the format asks for, pass as older than
 /// any other, by order of arrival.
 pub fn add_exemplars(stored: &mut Vec<Exemplar>, pushed: Vec<Exemplar>) {
-    stored.extend(pushed);
+    // A source that runs on brings the same ones again.
+    let new: Vec<Exemplar> = pushed.into_iter().filter(|exemplar| !stored.contains(exemplar)).collect();
+    stored.extend(new);
     stored.sort_by_key(|exemplar| exemplar.timestamp);
     let excess = stored.len().saturating_sub(MOST_NATIVE_EXEMPLARS);
     stored.drain(..excess);

@@ -3,19 +3,23 @@
 use std::cell::RefCell;
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
 use humantime::format_duration;
 use tokio_stream::StreamExt;
 
+use super::auth;
 use super::coding::{Coding, UnknownCoding, decompress};
-use super::path::{PathError, group_labels};
+use super::path::{PathError, group_labels, grouping_key};
 use super::refusal::HttpRefusal;
 use super::state::AppState;
 use crate::exposition::format::PushFormat;
-use crate::ingest::Scratch;
+use crate::ingest::{GroupMethod, Push, Refusal, Scratch};
+use crate::model::door::Door;
 use crate::model::labels::GroupLabels;
+use crate::model::value::Millis;
 use crate::shard::gate::Permit;
 
 /// Scratch of the worker that serves the request.
@@ -25,13 +29,18 @@ pub type WorkerScratch = RefCell<Scratch>;
 pub async fn push(
     request: HttpRequest,
     payload: Payload,
+    door: web::Data<Door>,
     state: web::Data<AppState>,
     scratch: web::Data<WorkerScratch>,
 ) -> HttpResponse {
-    match take_in(&request, payload, &state, &scratch).await {
+    match take_in(&request, payload, **door, &state, &scratch).await {
         Ok(()) => {
             state.count_accepted();
-            HttpResponse::Accepted().finish()
+            let status = match **door {
+                Door::Replace => StatusCode::OK,
+                Door::Aggregate | Door::Source => state.parts.config.accepted_status,
+            };
+            HttpResponse::new(status)
         }
         Err(refusal) => state.refuse(&refusal, request.path()),
     }
@@ -40,20 +49,75 @@ pub async fn push(
 async fn take_in(
     request: &HttpRequest,
     payload: Payload,
+    door: Door,
     state: &AppState,
     scratch: &WorkerScratch,
 ) -> Result<(), HttpRefusal> {
-    let headers = request.headers();
-    let format = PushFormat::of_content_type(header(headers, CONTENT_TYPE))?;
+    let (headers, config, ingest) = (request.headers(), &state.parts.config, &state.parts.ingest);
+    auth::check(headers, &config.push_users)?;
+    let group = group_of(request.path(), door, state)?;
+    let format = match door {
+        // The Pushgateway takes whatever it does not know for text.
+        Door::Replace => PushFormat::of_content_type(header(headers, CONTENT_TYPE)).unwrap_or(PushFormat::Text),
+        Door::Aggregate | Door::Source => PushFormat::of_content_type(header(headers, CONTENT_TYPE))?,
+    };
     let coding = content_coding(headers)?;
-    let mut group = group_labels(group_path(request.path())?, &state.parts.limits)?;
-    if !state.parts.config.adds_path_labels {
-        group = GroupLabels::default();
-    }
+    let lifetime = lifetime(headers)?;
     let (body, mut permit) = read_body(headers, payload, state).await?;
     state.pushed_bytes.increment(body.len() as u64);
-    let body = decompress(coding, body, state.parts.config.max_decompressed, &mut permit).await?;
-    Ok(state.parts.ingest.push(format, &body, &group, scratch).await?)
+    let body = decompress(coding, body, config.max_decompressed, &mut permit).await?;
+    let push = Push { format, body: &body, group: &group, lifetime };
+    let outcome = match door {
+        Door::Aggregate if config.adds_path_labels => ingest.aggregate(push, &group, scratch).await,
+        Door::Aggregate => ingest.aggregate(push, &GroupLabels::default(), scratch).await,
+        Door::Source => ingest.source(push, scratch).await,
+        Door::Replace => {
+            let method = if request.method() == Method::PUT { GroupMethod::Group } else { GroupMethod::Families };
+            return ingest.replace(push, method, scratch).await.map_err(HttpRefusal::of_group);
+        }
+    };
+    Ok(outcome?)
+}
+
+/// `DELETE` under `/metrics`: what was pushed there goes.
+pub async fn delete(request: HttpRequest, door: web::Data<Door>, state: web::Data<AppState>) -> HttpResponse {
+    match remove(&request, **door, &state).await {
+        Ok(()) => HttpResponse::Accepted().finish(),
+        Err(refusal) => state.refuse(&refusal, request.path()),
+    }
+}
+
+async fn remove(request: &HttpRequest, door: Door, state: &AppState) -> Result<(), HttpRefusal> {
+    let ingest = &state.parts.ingest;
+    auth::check(request.headers(), &state.parts.config.push_users)?;
+    let group = group_of(request.path(), door, state)?;
+    let outcome = match door {
+        Door::Replace => ingest.delete_group(&group).await,
+        Door::Source => ingest.delete_source(&group).await.map_err(Refusal::Shard),
+        // Without labels that would be everything, which is for administrators.
+        Door::Aggregate if group.is_empty() => return Err(PathError::NoLabels.into()),
+        Door::Aggregate => ingest.delete_aggregated(&group).await.map(drop).map_err(Refusal::Shard),
+    };
+    Ok(outcome?)
+}
+
+/// The labels in the path.
+fn group_of(path: &str, door: Door, state: &AppState) -> Result<GroupLabels, PathError> {
+    let labels = group_path(path, &state.parts.config.route_prefix)?;
+    match door {
+        Door::Replace => grouping_key(labels, &state.parts.limits),
+        Door::Aggregate | Door::Source => group_labels(labels, &state.parts.limits),
+    }
+}
+
+/// How long what is pushed shall stay.
+fn lifetime(headers: &HeaderMap) -> Result<Option<Millis>, HttpRefusal> {
+    let Some(value) = headers.get("catchment-ttl") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    match humantime::parse_duration(text.trim()).map(|lifetime| lifetime.as_millis() as Millis) {
+        Ok(lifetime) if lifetime > 0 => Ok(Some(lifetime)),
+        _ => Err(HttpRefusal::Lifetime(text.chars().take(32).collect())),
+    }
 }
 
 /// The one coding of the body; several, one upon the other, are not undone.
@@ -66,9 +130,13 @@ fn content_coding(headers: &HeaderMap) -> Result<Coding, UnknownCoding> {
 }
 
 /// The part of the raw path that holds the group: routes match the decoded path, labels are decoded one by one.
-fn group_path(path: &str) -> Result<&str, PathError> {
-    let path_of_door = path.strip_prefix("/aggregate").unwrap_or(path);
-    path_of_door.strip_prefix("/metrics").ok_or_else(|| PathError::Prefix(path.to_owned()))
+fn group_path<'p>(path: &'p str, prefix: &str) -> Result<&'p str, PathError> {
+    let path_of_door = path.strip_prefix(prefix).unwrap_or(path);
+    let labels = path_of_door.strip_prefix("/metrics").or_else(|| {
+        let mut doors = Door::ALL.into_iter();
+        doors.find_map(|door| path_of_door.strip_prefix('/')?.strip_prefix(door.name())?.strip_prefix("/metrics"))
+    });
+    labels.ok_or_else(|| PathError::Prefix(path.to_owned()))
 }
 
 /// A header's text; empty if it is missing or not text.

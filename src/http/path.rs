@@ -2,6 +2,7 @@
 //! `/jobs/<job>[/instances/<instance>]`. A name that begins with `U__` is read as an escape of the `values` scheme.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +16,7 @@ use crate::model::name::{exposed_label_name, is_legacy_label_name, unescape_valu
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// `/metrics` spelt with escapes.
-    #[error("expected a path that begins with /metrics or /aggregate/metrics, got {0:?}")]
+    #[error("expected a path that begins with /metrics or /<door>/metrics, got {0:?}")]
     Prefix(String),
     /// A label without a value.
     #[error("expected label and value pairs in the path, got {0:?} without a value")]
@@ -32,6 +33,27 @@ pub enum PathError {
     /// A name or value beyond its limit.
     #[error("expected at most {limit} bytes in the path's label {name:?}, got {got}")]
     TooLong { name: String, limit: usize, got: usize },
+    /// A deletion that says nothing of what to delete.
+    #[error("expected labels in the path of what is to be deleted, got none")]
+    NoLabels,
+    /// A path that is no group's.
+    #[error("expected a path that begins with /metrics/job/<job>, got /metrics{0}")]
+    NotAGroup(String),
+    /// A group without a job. The Pushgateway's words, as in those below.
+    #[error("job name is required")]
+    NoJob,
+    /// A group's label without a value.
+    #[error("odd number of components in label string {0:?}")]
+    OddComponents(String),
+    /// A name that labels cannot have.
+    #[error("improper label name {0:?}")]
+    ImproperName(String),
+    /// A group's job in base64 that is not.
+    #[error("invalid base64 encoding in job name {0:?}")]
+    JobNotBase64(String),
+    /// A group's value in base64 that is not.
+    #[error("invalid base64 encoding for label {0}={1:?}")]
+    LabelNotBase64(String, String),
     /// The labels as a whole.
     #[error("{0} in the path")]
     Labels(#[from] LabelFault),
@@ -72,6 +94,59 @@ pub fn group_labels(path: &str, limits: &Limits) -> Result<GroupLabels, PathErro
         return Err(LabelFault::TooMany { limit: limits.labels, got: labels.len() }.into());
     }
     Ok(GroupLabels::new(labels)?)
+}
+
+/// Reads the same as the Pushgateway reads it: the job comes first and has a value, other values may be empty, and of labels
+/// that stand twice the last one holds, but the first job.
+pub fn grouping_key(path: &str, limits: &Limits) -> Result<GroupLabels, PathError> {
+    let pairs = path.strip_prefix('/').unwrap_or_default();
+    let segments: Vec<&str> = pairs.strip_suffix('/').unwrap_or(pairs).split('/').collect();
+    let is_plural = segments[0] == "jobs";
+    let job = match segments[..] {
+        ["job" | "jobs", job, ..] if !job.is_empty() => plain_value("job", job)?,
+        ["job@base64", job, ..] if !job.is_empty() => base64_value("job", job).map_err(|error| match error {
+            PathError::Base64 { got, .. } => PathError::JobNotBase64(got),
+            other => other,
+        })?,
+        _ => return Err(PathError::NotAGroup(path.to_owned())),
+    };
+    if job.is_empty() {
+        return Err(PathError::NoJob);
+    }
+    limit_length("job", limits.value_length, job.len())?;
+    let mut labels = BTreeMap::new();
+    for pair in segments[2..].chunks(2) {
+        let (name, value) = match *pair {
+            [name, value] if is_plural && name == "instances" => ("instance".to_owned(), plain_value(name, value)?),
+            [name, value] => grouping_label(name, value, limits)?,
+            _ => return Err(PathError::OddComponents(format!("/{}", segments[2..].join("/")))),
+        };
+        labels.insert(name, value);
+    }
+    labels.insert("job".to_owned(), job);
+    if labels.len() > limits.labels {
+        return Err(LabelFault::TooMany { limit: limits.labels, got: labels.len() }.into());
+    }
+    Ok(GroupLabels::new(labels)?)
+}
+
+fn grouping_label(name: &str, value: &str, limits: &Limits) -> Result<(String, String), PathError> {
+    let raw_name = decoded(name).ok_or_else(|| PathError::ImproperName(name.to_owned()))?;
+    let (written, is_base64) = match raw_name.strip_suffix("@base64") {
+        Some(name) => (name, true),
+        None => (&*raw_name, false),
+    };
+    let name = label_name(written).map_err(|_| PathError::ImproperName(written.to_owned()))?.into_owned();
+    let value = match is_base64 {
+        true => base64_value(&name, value).map_err(|error| match error {
+            PathError::Base64 { name, got } => PathError::LabelNotBase64(name, got),
+            other => other,
+        })?,
+        false => plain_value(&name, value)?,
+    };
+    limit_length(&name, limits.name_length, name.len())?;
+    limit_length(&name, limits.value_length, value.len())?;
+    Ok((name, value))
 }
 
 /// The name that a legacy name stands for: another one if it is an escape, and itself if it is not, or a bad one.

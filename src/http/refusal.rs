@@ -2,7 +2,7 @@
 //! one line of text: what was expected and what came.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use humantime::FormattedDuration;
 
@@ -32,13 +32,22 @@ pub enum HttpRefusal {
     BodyBroken(String),
     #[error("too many bodies are being read, try again later")]
     Busy,
+    #[error("expected a user and password that may push")]
+    Unauthorized,
+    #[error("expected a duration such as 10m as Catchment-TTL, got {0:?}")]
+    Lifetime(String),
     #[error(transparent)]
     Push(#[from] Refusal),
+    /// The Pushgateway's words for what contradicts itself or the store.
+    #[error("pushed metrics are invalid or inconsistent with existing metrics: {0}")]
+    Inconsistent(Refusal),
 }
 
 /// All reasons, for the counters.
 pub const REASONS: &[&str] = &[
     "path",
+    "unauthorized",
+    "lifetime",
     "media_type",
     "encoding",
     "body_too_large",
@@ -50,6 +59,7 @@ pub const REASONS: &[&str] = &[
     "name_clash",
     "duplicate_series",
     "invalid_sample",
+    "owned",
     "store_limit",
     "crowded",
     "shard_full",
@@ -60,7 +70,10 @@ impl HttpRefusal {
     /// The status of the answer, and the reason under which the refusal is counted.
     pub fn status_and_reason(&self) -> (StatusCode, &'static str) {
         match self {
+            Self::Path(PathError::NotAGroup(_)) => (StatusCode::NOT_FOUND, "path"),
             Self::Path(_) => (StatusCode::BAD_REQUEST, "path"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::Lifetime(_) => (StatusCode::BAD_REQUEST, "lifetime"),
             Self::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type"),
             Self::Encoding(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding"),
             Self::Compression(error) => match error {
@@ -72,12 +85,13 @@ impl HttpRefusal {
             Self::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "inflight_full"),
-            Self::Push(refusal) => match refusal {
+            Self::Push(refusal) | Self::Inconsistent(refusal) => match refusal {
                 Refusal::Push(PushError::Malformed(_)) => (StatusCode::BAD_REQUEST, "malformed"),
                 Refusal::Push(PushError::TypeConflict(_)) => (StatusCode::BAD_REQUEST, "type_conflict"),
                 Refusal::Push(PushError::NameClash(_)) => (StatusCode::BAD_REQUEST, "name_clash"),
                 Refusal::Push(PushError::DuplicateSeries(_)) => (StatusCode::BAD_REQUEST, "duplicate_series"),
                 Refusal::Push(PushError::InvalidSample(_)) => (StatusCode::BAD_REQUEST, "invalid_sample"),
+                Refusal::Owned { .. } => (StatusCode::BAD_REQUEST, "owned"),
                 Refusal::Collision { .. } => (StatusCode::BAD_REQUEST, "name_clash"),
                 Refusal::StoreLimit { .. } => (StatusCode::TOO_MANY_REQUESTS, "store_limit"),
                 Refusal::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
@@ -92,8 +106,17 @@ impl HttpRefusal {
     fn leaves_body_unread(&self) -> bool {
         match self {
             Self::BodyTooLarge { .. } | Self::BodyTooSlow { .. } | Self::BodyBroken(_) | Self::Busy => true,
-            Self::Path(_) | Self::MediaType(_) | Self::Encoding(_) => true,
-            Self::Compression(_) | Self::Push(_) => false,
+            Self::Path(_) | Self::MediaType(_) | Self::Encoding(_) | Self::Unauthorized | Self::Lifetime(_) => true,
+            Self::Compression(_) | Self::Push(_) | Self::Inconsistent(_) => false,
+        }
+    }
+
+    /// A refused push to a group.
+    pub fn of_group(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Push(PushError::Malformed(_)) => Self::Push(refusal),
+            Refusal::Push(_) | Refusal::Collision { .. } | Refusal::Owned { .. } => Self::Inconsistent(refusal),
+            other => Self::Push(other),
         }
     }
 
@@ -108,6 +131,10 @@ impl HttpRefusal {
         let mut response = text(HttpResponse::build(status), self.line());
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Basic realm=\"catchment\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         if self.leaves_body_unread() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

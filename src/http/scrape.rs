@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
-use percent_encoding::percent_decode_str;
 
 use super::coding::{Coding, compress};
+use super::query::values;
 use super::refusal::text;
 use super::state::AppState;
 use crate::catalogue;
@@ -20,15 +20,16 @@ pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
     let Some(place) = state.scrapes.take(1) else {
         return unavailable("too many scrapes are being streamed, try again later".to_owned());
     };
-    let names = wanted_names(request.query_string());
+    let names: HashSet<String> = values(request.query_string(), "name[]").collect();
     let format = negotiate(header(&request, ACCEPT));
     let coding = Coding::accepted(header(&request, ACCEPT_ENCODING));
     let is_wanted = |name: &str| names.is_empty() || names.contains(name);
-    let families = catalogue::families(&state.parts.registry.view(), format, is_wanted, |name| {
-        state.parts.ingest.has_windows(name)
-    });
+    let parts = &state.parts;
+    let has_windows = |name: &str| parts.ingest.has_windows(name);
+    let look = || catalogue::families(&parts.registry.view(), format, is_wanted, has_windows);
+    let (shown, families) = parts.shards.timeline().scrape(look);
     let (sink, body) = ChunkSink::new(state.parts.config.scrape_stall_timeout);
-    if !state.parts.coordinator.scrape(Scrape { families, format, sink, place }) {
+    if !state.parts.coordinator.scrape(Scrape { families, shown, format, sink, place }) {
         return unavailable("the scrape coordinator is down".to_owned());
     }
     let mut response = HttpResponse::Ok();
@@ -42,17 +43,6 @@ pub async fn page(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
 /// The text of the first header of this name; empty if there is none.
 fn header(request: &HttpRequest, name: HeaderName) -> &str {
     request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-fn wanted_names(query: &str) -> HashSet<String> {
-    query
-        .split('&')
-        .filter_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            let is_name = percent_decode_str(name).decode_utf8().is_ok_and(|name| name == "name[]");
-            is_name.then(|| percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
-        })
-        .collect()
 }
 
 /// `GET /-/healthy`: the process runs.
@@ -78,15 +68,4 @@ fn unavailable(line: String) -> HttpResponse {
     let mut response = text(HttpResponse::ServiceUnavailable(), line);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_read_from_the_query() {
-        assert_eq!(wanted_names("name[]=up&x=1&name%5B%5D=a%2Eb"), HashSet::from(["up".into(), "a.b".into()]));
-        assert!(wanted_names("").is_empty());
-    }
 }

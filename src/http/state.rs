@@ -1,11 +1,13 @@
 //! What the handlers share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use actix_web::HttpResponse;
 use metrics::Counter;
+use tokio::sync::Notify;
 
 use super::refusal::{HttpRefusal, REASONS};
 use crate::config::HttpConfig;
@@ -34,6 +36,8 @@ pub struct StateParts {
     pub ingest: Ingest,
     /// Own metrics.
     pub telemetry: Telemetry,
+    /// The settings by name, as they are shown to people.
+    pub flags: BTreeMap<String, String>,
 }
 
 /// One for the whole server.
@@ -49,6 +53,10 @@ pub struct AppState {
     accepted: Counter,
     refused: HashMap<&'static str, Counter>,
     refusal_log: LogLimit,
+    /// When the server started.
+    pub started: SystemTime,
+    /// Told when the server is asked to end.
+    pub quit: Notify,
     is_draining: AtomicBool,
 }
 
@@ -63,6 +71,8 @@ impl AppState {
             accepted: telemetry.pushes("accepted"),
             refused: REASONS.iter().map(|reason| (*reason, telemetry.pushes(reason))).collect(),
             refusal_log: LogLimit::default(),
+            started: SystemTime::now(),
+            quit: Notify::new(),
             is_draining: AtomicBool::new(false),
             parts,
         }
@@ -95,6 +105,14 @@ impl AppState {
             scrapes: self.scrapes.taken(),
             queues: self.parts.shards.gates().map(|gate| (gate.batches.taken(), gate.bytes.taken())).collect(),
         }
+    }
+
+    /// Reads the rules anew. On an error they stay as they were.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in one line.
+    pub fn reload(&self) -> Result<(), String> {
+        Err("rules are not read anew yet".to_owned())
     }
 
     /// Counts a push that was taken in.

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::door::Door;
 use super::name::exposed_metric_name;
 
 /// What the samples of a family mean; the TYPE of the exposition formats.
@@ -130,6 +131,11 @@ impl MetricKind {
         matches!(self, Self::Histogram | Self::GaugeHistogram)
     }
 
+    /// Whether its values tell of now, not of all that was.
+    pub fn is_gauge(self) -> bool {
+        matches!(self, Self::Gauge | Self::GaugeHistogram | Self::Info | Self::StateSet)
+    }
+
     /// Whether a family of this kind may become `other`: one without a type is settled by a counter's or a gauge's.
     pub fn settles_to(self, other: Self) -> bool {
         self == Self::Untyped && matches!(other, Self::Counter | Self::Gauge | Self::Info | Self::StateSet)
@@ -185,7 +191,39 @@ pub struct Family {
     series: AtomicUsize,
     /// Pushes on their way that may create some.
     uses: AtomicUsize,
-    has_quoted_labels: AtomicBool,
+    traits: AtomicU8,
+    is_retired: AtomicBool,
+    has_had_series: AtomicBool,
+}
+
+/// What pushes have brought to a family that others must be checked against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FamilyTraits(u8);
+
+impl FamilyTraits {
+    /// Series with label names in quotes, which escaping may make equal to others.
+    pub const QUOTED_LABELS: Self = Self(1);
+
+    /// Series that came by this door.
+    pub fn of_door(door: Door) -> Self {
+        Self(2 << door as u8)
+    }
+
+    /// Both.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is among these.
+    pub fn contain(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether a series that comes by this door may meet one that is not its own: series of groups may always.
+    pub fn may_collide(self, door: Door) -> bool {
+        let own = Self::of_door(door);
+        door == Door::Replace || self.0 & !own.0 != 0
+    }
 }
 
 impl Family {
@@ -200,7 +238,9 @@ impl Family {
             unit: OnceLock::new(),
             series: AtomicUsize::new(0),
             uses: AtomicUsize::new(0),
-            has_quoted_labels: AtomicBool::new(false),
+            traits: AtomicU8::new(0),
+            is_retired: AtomicBool::new(false),
+            has_had_series: AtomicBool::new(false),
         }
     }
 
@@ -235,14 +275,35 @@ impl Family {
         self.unit.get_or_init(|| unit.into());
     }
 
-    /// Whether a push has brought series with label names in quotes, which escaping may make equal to others.
-    pub fn has_quoted_labels(&self) -> bool {
-        self.has_quoted_labels.load(Ordering::Acquire)
+    /// What pushes have brought.
+    pub fn traits(&self) -> FamilyTraits {
+        FamilyTraits(self.traits.load(Ordering::Acquire))
     }
 
-    /// Notes whether the family has such series, or will have.
-    pub fn note_quoted_labels(&self, has_quoted_labels: bool) {
-        self.has_quoted_labels.store(has_quoted_labels, Ordering::Release);
+    /// Notes what the family has now, or will have.
+    pub fn add_traits(&self, traits: FamilyTraits) {
+        self.traits.fetch_or(traits.0, Ordering::AcqRel);
+    }
+
+    /// Takes a note back: it did not come after all.
+    pub fn remove_traits(&self, traits: FamilyTraits) {
+        self.traits.fetch_and(!traits.0, Ordering::AcqRel);
+    }
+
+    /// Whether the family has left the register: no series is added any more.
+    pub fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
+    }
+
+    /// The family leaves the register.
+    pub fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    /// Whether it has no series and none is on its way.
+    pub fn is_empty(&self) -> bool {
+        // A use ends when its series have been counted, so this order never misses one.
+        self.uses() == 0 && self.series() == 0
     }
 
     /// Stored series on all shards.
@@ -252,12 +313,18 @@ impl Family {
 
     /// Counts series that a shard has created.
     pub fn add_series(&self, created: usize) {
+        self.has_had_series.store(true, Ordering::Release);
         self.series.fetch_add(created, Ordering::Release);
     }
 
     /// Discounts series that a shard has removed.
     pub fn remove_series(&self, removed: usize) {
         self.series.fetch_sub(removed, Ordering::Release);
+    }
+
+    /// Whether a series was ever stored.
+    pub fn has_had_series(&self) -> bool {
+        self.has_had_series.load(Ordering::Acquire)
     }
 
     /// Pushes on their way to the family's series.

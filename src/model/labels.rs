@@ -165,6 +165,34 @@ impl GroupLabels {
         self.labels.iter().any(|(group_name, _)| group_name == name)
     }
 
+    /// All labels, the empty ones too, as they stand between braces.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for label in self.iter() {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            write_label(&mut text, label.name, label.value);
+        }
+        text
+    }
+
+    /// The names of its empty labels, spelt as in canonical text.
+    pub fn empty_names(&self) -> Vec<Box<str>> {
+        self.iter().filter(|label| label.value.is_empty()).map(|label| label.name.into()).collect()
+    }
+
+    /// Names and values as people write them.
+    pub fn plain(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        self.iter().map(|label| (label.plain_name(), unescape(label.value)))
+    }
+
+    /// Only the labels of these names.
+    pub fn only(&self, names: &[String]) -> Self {
+        let labels = self.labels.iter().filter(|(name, _)| names.contains(name));
+        Self { labels: labels.cloned().collect() }
+    }
+
     fn iter(&self) -> impl Iterator<Item = Label<'_>> {
         self.labels.iter().map(|(name, value)| Label { name, value })
     }
@@ -215,6 +243,22 @@ pub fn write_canonical<'a>(
         write_label(out, label.name, label.value);
     }
     Ok(left_out_value)
+}
+
+/// Canonical label text with further labels that are empty; their names are spelt as in canonical text, and none stands in
+/// `text`.
+pub fn write_with_empty<'a>(text: &'a str, empty: impl Iterator<Item = &'a str>) -> String {
+    let mut labels: SmallVec<[Label<'a>; 16]> = Labels::new(text).collect();
+    labels.extend(empty.map(|name| Label { name, value: "" }));
+    labels.sort_unstable_by_key(|label| label.name);
+    let mut out = String::with_capacity(text.len() + 16 * labels.len());
+    for label in &labels {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        write_label(&mut out, label.name, label.value);
+    }
+    out
 }
 
 /// Names in quotes come first: without one there, there is none.

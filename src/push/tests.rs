@@ -6,7 +6,7 @@ use crate::exposition::format::PushFormat;
 use crate::model::family::MetricKind;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{Histogram, Summary};
-use crate::registry::Registry;
+use crate::registry::{Entry, Registry};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -42,7 +42,8 @@ impl Fixture {
         let push = self.assemble(body, &GroupLabels::default())?;
         let again = self.assemble(body, &GroupLabels::default())?;
         let wanted = again.families.into_iter().map(|family| family.wanted).collect();
-        assert!(self.registry.commit(wanted).is_ok());
+        let entry = Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false };
+        assert!(self.registry.commit(entry).is_ok());
         Ok(push)
     }
 }

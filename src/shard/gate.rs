@@ -36,6 +36,12 @@ impl Budget {
         self.kept.load(Ordering::Relaxed)
     }
 
+    /// Gives back what was taken for good.
+    pub fn give_back(&self, amount: usize) {
+        self.kept.fetch_sub(amount, Ordering::Relaxed);
+        self.taken.fetch_sub(amount, Ordering::Relaxed);
+    }
+
     /// Takes `amount`, or nothing if it does not fit.
     pub fn take(self: &Arc<Self>, amount: usize) -> Option<Permit> {
         let fits = |taken: usize| taken.checked_add(amount).filter(|sum| *sum <= self.limit);

@@ -9,9 +9,11 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, BatchContext, Router};
-use super::gate::{Gate, Place, Ticket};
-use super::table::{Inspection, Page, PageRequest};
-use super::{Ingest, Inspect, ReadPage, Shard};
+use super::gate::{Budget, Gate, Place, Ticket};
+use super::owner::{Group, Owner};
+use super::table::{GroupSeries, Inspection, Page, PageRequest, Replacement, Selection};
+use super::timeline::{Timeline, Version};
+use super::{ForgetSource, Ingest, Inspect, ReadGroup, ReadPage, Replace, Shard, Sweep, Wipe};
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
@@ -41,6 +43,7 @@ pub enum ShardError {
 /// All shards, each on a thread of its own.
 pub struct ShardSet {
     router: Router,
+    timeline: Arc<Timeline>,
     shards: Vec<ShardHandle>,
 }
 
@@ -51,18 +54,27 @@ struct ShardHandle {
 }
 
 impl ShardSet {
-    /// Starts `count` shards. The arbiters are returned so that they can be joined after [`Self::stop`].
-    pub fn start(count: usize, limits: QueueLimits, clock: Clock, telemetry: &Telemetry) -> (Self, Vec<Arbiter>) {
+    /// Starts `count` shards that together store what `stored` permits. The arbiters are returned so that they can be joined
+    /// after [`Self::stop`].
+    pub fn start(
+        count: usize,
+        limits: QueueLimits,
+        clock: Clock,
+        stored: &Arc<Budget>,
+        telemetry: &Telemetry,
+    ) -> (Self, Vec<Arbiter>) {
+        let router = Router::new(count);
         let arbiters: Vec<Arbiter> = (0..count).map(|_| Arbiter::new()).collect();
         let start = |(index, arbiter): (usize, &Arbiter)| {
             let metrics = telemetry.shard(index);
+            let (router, stored) = (router.clone(), Arc::clone(stored));
             let address = Shard::start_in_arbiter(&arbiter.handle(), move |_| {
-                Shard::new(clock, metrics, limits.batches.saturating_add(MAILBOX_SPARE))
+                Shard::new(router, clock, stored, metrics, limits.batches.saturating_add(MAILBOX_SPARE))
             });
             ShardHandle { address, gate: Gate::new(limits.batches, limits.bytes), arbiter: arbiter.handle() }
         };
         let shards = arbiters.iter().enumerate().map(start).collect();
-        (Self { router: Router::new(count), shards }, arbiters)
+        (Self { router, timeline: Arc::default(), shards }, arbiters)
     }
 
     /// Where series live.
@@ -80,10 +92,15 @@ impl ShardSet {
         self.shards.iter().map(|shard| &shard.gate)
     }
 
-    /// Places for the batches of a push, all or none; `None` for an empty batch.
-    pub fn enter(&self, batches: &[Batch]) -> Result<Vec<Option<Place>>, ShardError> {
+    /// The versions of what groups show.
+    pub fn timeline(&self) -> &Arc<Timeline> {
+        &self.timeline
+    }
+
+    /// Places for the batches of a push, all or none; `None` for an empty batch, unless its shard is asked all the same.
+    pub fn enter(&self, batches: &[Batch], is_asked: impl Fn(usize) -> bool) -> Result<Vec<Option<Place>>, ShardError> {
         let enter = |(index, (shard, batch)): (usize, (&ShardHandle, &Batch))| {
-            if batch.is_empty() {
+            if batch.is_empty() && !is_asked(index) {
                 return Ok(None);
             }
             shard.gate.enter(batch.bytes()).map(Some).ok_or(ShardError::Full(index))
@@ -97,9 +114,22 @@ impl ShardSet {
         shard: usize,
         batch: Batch,
         context: Arc<BatchContext>,
+        owner: Owner,
         ticket: Ticket,
     ) -> Result<(), ShardError> {
-        self.send(shard, Ingest { batch, context, ticket })
+        self.send(shard, Ingest { batch, context, owner, ticket })
+    }
+
+    /// Hands a shard its part of a group's change, alike. All parts are to be sent while the change is held.
+    pub fn replace(
+        &self,
+        shard: usize,
+        batch: Batch,
+        context: Arc<BatchContext>,
+        change: Replacement,
+        ticket: Ticket,
+    ) -> Result<(), ShardError> {
+        self.send(shard, Replace { batch, context, change, ticket })
     }
 
     /// Looks a batch's series up; the answer comes by itself, and the batch with it.
@@ -108,9 +138,10 @@ impl ShardSet {
         shard: usize,
         batch: Batch,
         family_ids: Arc<[Option<u32>]>,
+        owner: Owner,
     ) -> Result<oneshot::Receiver<(Batch, Inspection)>, ShardError> {
         let (reply, answer) = oneshot::channel();
-        self.send(shard, Inspect { batch, family_ids, reply })?;
+        self.send(shard, Inspect { batch, family_ids, owner, reply })?;
         Ok(answer)
     }
 
@@ -119,6 +150,49 @@ impl ShardSet {
         let (reply, answer) = oneshot::channel();
         self.send(shard, ReadPage { request, reply })?;
         Ok(answer)
+    }
+
+    /// Asks for a group's series; the answer comes by itself.
+    pub fn group(&self, shard: usize, group: Arc<Group>) -> Result<oneshot::Receiver<Vec<GroupSeries>>, ShardError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(shard, ReadGroup { group, reply })?;
+        Ok(answer)
+    }
+
+    /// Removes series from all shards, step by step. Returns how many.
+    pub async fn sweep(&self, selection: &Selection) -> Result<usize, ShardError> {
+        let mut removed = 0;
+        for shard in 0..self.shards.len() {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let (reply, answer) = oneshot::channel();
+                let oldest_shown: Option<Version> = self.timeline.oldest_shown();
+                self.send(shard, Sweep { selection: selection.clone(), from, oldest_shown, reply })?;
+                let swept = answer.await.map_err(|_| ShardError::Down(shard))?;
+                removed += swept.removed;
+                next = swept.next;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Makes all shards forget a source that has gone, step by step.
+    pub async fn forget_source(&self, source: u32) -> Result<(), ShardError> {
+        for shard in 0..self.shards.len() {
+            loop {
+                let (reply, answer) = oneshot::channel();
+                self.send(shard, ForgetSource { source, reply })?;
+                if !answer.await.map_err(|_| ShardError::Down(shard))? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Empties all shards.
+    pub fn wipe(&self) -> Result<(), ShardError> {
+        (0..self.shards.len()).try_for_each(|shard| self.send(shard, Wipe))
     }
 
     /// Ends the shards' threads when what they have been handed is done.

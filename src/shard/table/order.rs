@@ -1,28 +1,53 @@
-//! The order of one family's series on the page: by label text, bytewise.
+//! One family's series in a table, in the order of the page: by label text, bytewise.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::model::family::Family;
+
 /// Series by key. New ones wait in a list and are put in order when a page is read, a bounded number at a time, so
 /// that neither a push nor a scrape pays for a flood of them at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FamilyOrder {
+    /// Whose series they are.
+    pub family: Arc<Family>,
     sorted: BTreeMap<Arc<str>, u32>,
+    /// Slots; some may have been given to other series since.
     waiting: Vec<u32>,
+    len: usize,
 }
 
 impl FamilyOrder {
+    /// No series yet.
+    pub fn new(family: &Arc<Family>) -> Self {
+        Self { family: Arc::clone(family), sorted: BTreeMap::new(), waiting: Vec::new(), len: 0 }
+    }
+
+    /// Whether there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Adds a new series.
     pub fn add(&mut self, slot: u32) {
         self.waiting.push(slot);
+        self.len += 1;
     }
 
-    /// Puts up to `most` waiting series in order; `key` tells a slot's key. Returns how many were moved.
-    pub fn settle(&mut self, most: usize, key: impl Fn(u32) -> Arc<str>) -> usize {
+    /// A series was removed; its slot may still wait, which [`Self::settle`] finds out.
+    pub fn remove(&mut self, key: &str) {
+        self.sorted.remove(key);
+        self.len -= 1;
+    }
+
+    /// Puts up to `most` waiting series in order; `key` tells a slot's key, if a series of the family is there. Returns how
+    /// many were looked at.
+    pub fn settle(&mut self, most: usize, key: impl Fn(u32) -> Option<Arc<str>>) -> usize {
         let moved = self.waiting.len().min(most);
         let first = self.waiting.len() - moved;
-        self.sorted.extend(self.waiting.drain(first..).map(|slot| (key(slot), slot)));
+        let settled = self.waiting.drain(first..).filter_map(|slot| Some((key(slot)?, slot)));
+        self.sorted.extend(settled);
         moved
     }
 
@@ -33,7 +58,11 @@ impl FamilyOrder {
 
     /// The ordered series behind a key; all of them without one.
     pub fn after(&self, key: Option<&str>) -> impl Iterator<Item = (&Arc<str>, u32)> {
-        let start = key.map_or(Bound::Unbounded, Bound::Excluded);
-        self.sorted.range::<str, _>((start, Bound::Unbounded)).map(|(key, slot)| (key, *slot))
+        self.sorted.range::<str, _>(behind(key)).map(|(key, slot)| (key, *slot))
     }
+}
+
+/// All keys behind this one.
+pub(super) fn behind(key: Option<&str>) -> (Bound<&str>, Bound<&str>) {
+    (key.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }

@@ -1,14 +1,19 @@
 //! A bounded piece of the exposition: as many encoded series as fit, and where to go on.
 
+use std::borrow::Cow;
 use std::hint::black_box;
+use std::iter::Peekable;
 use std::sync::Arc;
 
-use super::Table;
+use super::{Series, Stored, Table};
 use crate::exposition::SeriesLabels;
 use crate::exposition::format::{Format, FormatKind};
 use crate::exposition::shown::ShownFamily;
 use crate::exposition::write_series;
+use crate::model::labels::{has_label, write_with_empty};
 use crate::model::value::{Millis, Value};
+use crate::shard::owner::Group;
+use crate::shard::timeline::Version;
 
 /// Where in the exposition to go on.
 #[derive(Clone, Debug, Default)]
@@ -30,12 +35,14 @@ pub struct PageRequest {
     pub cursor: Cursor,
     /// The page ends with the series that reaches this.
     pub bytes: usize,
+    /// The changes of groups that it shows.
+    pub version: Version,
 }
 
 impl PageRequest {
     /// Asks for the beginning of a page.
-    pub fn first(families: Arc<[ShownFamily]>, format: Format) -> Self {
-        Self { families, format, cursor: Cursor::default(), bytes: Self::BYTES }
+    pub fn first(families: Arc<[ShownFamily]>, format: Format, version: Version) -> Self {
+        Self { families, format, cursor: Cursor::default(), bytes: Self::BYTES, version }
     }
 
     /// What a shard encodes at once.
@@ -81,16 +88,17 @@ impl Table {
         let mut cursor = request.cursor.clone();
         let mut may_settle = SETTLED_PER_PAGE;
         while let Some(family) = request.families.get(cursor.family) {
-            if let Some(order) = self.orders.get_mut(family.family.id as usize) {
-                may_settle -= order.settle(may_settle, |slot| Arc::clone(&self.series.get(slot).key));
+            let id = family.family.id;
+            if let Some(order) = self.orders.get_mut(&id) {
+                may_settle -= order.settle(may_settle, |slot| self.series.key(slot, id));
                 if !order.is_settled() || page.text.len() >= request.bytes {
                     page.next = Some(cursor);
                     return page;
                 }
-                if let Some(last) = self.fill(&mut page, family, &cursor, request, now) {
-                    page.next = Some(Cursor { after: Some(last), ..cursor });
-                    return page;
-                }
+            }
+            if let Some(last) = self.fill(&mut page, family, &cursor, request, now) {
+                page.next = Some(Cursor { after: Some(last), ..cursor });
+                return page;
             }
             cursor = Cursor { family: cursor.family + 1, after: None };
         }
@@ -106,39 +114,143 @@ impl Table {
         request: &PageRequest,
         now: Millis,
     ) -> Option<Arc<str>> {
-        let is_ordered = request.format.kind != FormatKind::Protobuf;
-        let mut ordered = self.orders[family.family.id as usize].after(cursor.after.as_deref());
+        let (id, after) = (family.family.id, cursor.after.as_deref());
+        let stored = self.orders.get(&id).into_iter().flat_map(|order| order.after(after));
+        let former = self.past.keys_after(id, after);
+        let mut ordered = Merged { stored: stored.peekable(), former: former.peekable() };
         let mut ahead = Vec::with_capacity(LOOK_AHEAD);
         loop {
-            ahead.extend(ordered.by_ref().take(LOOK_AHEAD).map(|(key, slot)| (key, self.series.get(slot))));
-            for (key, series) in &ahead {
+            let next = ordered.by_ref().take(LOOK_AHEAD);
+            ahead.extend(next.map(|(key, slot)| (key, slot, slot.and_then(|slot| self.series.get(slot)))));
+            for (key, _, series) in &ahead {
                 // Nothing depends on what is read here, so the waits for memory overlap.
-                black_box((key.as_bytes().first(), key.as_bytes().last(), std::mem::discriminant(&series.value)));
+                let stored = series.map(|series| std::mem::discriminant(&series.stored));
+                black_box((key.as_bytes().first(), key.as_bytes().last(), stored));
             }
             if ahead.is_empty() {
                 return None;
             }
-            for (key, series) in ahead.drain(..) {
-                if family.has_windows && matches!(series.value, Value::Number(_)) {
+            for (key, slot, series) in ahead.drain(..) {
+                if slot.is_some_and(|slot| self.series.is_expired(slot, now)) {
                     continue;
                 }
-                let before = page.text.len();
-                let labels = SeriesLabels { text: key, shape: self.shapes.get(series.shape) };
-                write_series(&mut page.text, request.format, family, labels, &series.value, now);
-                if page.text.len() > before {
-                    if is_ordered {
-                        page.keys.push_str(key);
-                    }
-                    page.series.push(PageSeries {
-                        family: cursor.family as u32,
-                        text_end: page.text.len() as u32,
-                        key_end: page.keys.len() as u32,
-                    });
+                if let Some(shown) = self.shown(family, key, series, request.version) {
+                    self.write(page, family, cursor.family, key, series, &shown, request.format, now);
                 }
                 if page.text.len() >= request.bytes {
                     return Some(Arc::clone(key));
                 }
             }
+        }
+    }
+
+    /// What a scrape of this version shows of a series.
+    #[inline]
+    fn shown<'t>(
+        &'t self,
+        family: &ShownFamily,
+        key: &str,
+        series: Option<&'t Series>,
+        version: Version,
+    ) -> Option<Shown<'t>> {
+        if !self.past.is_empty()
+            && let Some(former) = self.past.value(family.family.id, key, version)
+        {
+            return Some(Shown { value: Cow::Borrowed(&former.value), group: Some(&former.group) });
+        }
+        match &series?.stored {
+            Stored::Aggregated(Value::Number(_)) if family.has_windows => None,
+            Stored::Aggregated(value) => Some(Shown { value: Cow::Borrowed(value), group: None }),
+            Stored::Sourced(sourced) => Some(Shown { value: sourced.shown()?, group: None }),
+            Stored::Replaced(replaced) if replaced.since > version => None,
+            Stored::Replaced(replaced) => {
+                Some(Shown { value: Cow::Borrowed(&replaced.value), group: Some(&replaced.group) })
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one series, its place, and how it is written")]
+    #[inline]
+    fn write(
+        &self,
+        page: &mut Page,
+        family: &ShownFamily,
+        family_index: usize,
+        key: &str,
+        series: Option<&Series>,
+        shown: &Shown<'_>,
+        format: Format,
+        now: Millis,
+    ) {
+        let before = page.text.len();
+        match shown.group {
+            None => {
+                let shape = series.and_then(|series| self.shapes.get(series.shape));
+                write_series(&mut page.text, format, family, SeriesLabels { text: key, shape }, &shown.value, now);
+            }
+            Some(group) => {
+                let text = group_labels(key, group);
+                let labels = SeriesLabels { text: &text, shape: None };
+                write_series(&mut page.text, format, family, labels, &shown.value, now);
+            }
+        }
+        if page.text.len() > before {
+            if format.kind != FormatKind::Protobuf {
+                page.keys.push_str(key);
+            }
+            page.series.push(PageSeries {
+                family: family_index as u32,
+                text_end: page.text.len() as u32,
+                key_end: page.keys.len() as u32,
+            });
+        }
+    }
+}
+
+/// A series' value, as one scrape shows it.
+struct Shown<'t> {
+    value: Cow<'t, Value>,
+    /// Whose it is, if a group's.
+    group: Option<&'t Group>,
+}
+
+/// The labels that a group's series shows: without an `instance`, the scraper would put its own there, so there is an empty one
+/// (as the Pushgateway has it); and so are the empty labels of the group's path.
+fn group_labels<'k>(key: &'k str, group: &Group) -> Cow<'k, str> {
+    const INSTANCE: &str = "instance";
+    let has_instance = has_label(key, INSTANCE);
+    if has_instance && group.empty_labels.is_empty() {
+        return Cow::Borrowed(key);
+    }
+    let instance = (!has_instance).then_some(INSTANCE);
+    let names = group.empty_labels.iter().map(|name| &**name).filter(|name| *name != INSTANCE);
+    Cow::Owned(write_with_empty(key, names.chain(instance)))
+}
+
+/// Keys in order, each once: of stored series, with their slots, and of those that have been removed but may be shown.
+struct Merged<S: Iterator, F: Iterator> {
+    stored: Peekable<S>,
+    former: Peekable<F>,
+}
+
+impl<'t, S, F> Iterator for Merged<S, F>
+where
+    S: Iterator<Item = (&'t Arc<str>, u32)>,
+    F: Iterator<Item = &'t Arc<str>>,
+{
+    type Item = (&'t Arc<str>, Option<u32>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(former) = self.former.peek() else { return self.stored.next().map(|(key, slot)| (key, Some(slot))) };
+        match self.stored.peek() {
+            Some((stored, _)) if stored <= former => {
+                if stored == former {
+                    self.former.next();
+                }
+                self.stored.next().map(|(key, slot)| (key, Some(slot)))
+            }
+            _ => self.former.next().map(|key| (key, None)),
         }
     }
 }

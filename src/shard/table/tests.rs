@@ -31,7 +31,7 @@ fn batch(router: &Router, context: &BatchContext, numbers: &[(u32, String, f64)]
 fn exposition(table: &mut Table, context: &BatchContext, bytes: usize) -> String {
     let shown = |of: &FamilyUse| ShownFamily::new(of.family(), of.kind(), Escaping::default());
     let context = context.families.iter().map(shown).collect();
-    let mut request = PageRequest { bytes, ..PageRequest::first(context, Format::default()) };
+    let mut request = PageRequest { bytes, ..PageRequest::first(context, Format::default(), 0) };
     let mut text = Vec::new();
     loop {
         let page = table.page(&request, 0);
@@ -47,11 +47,11 @@ fn exposition(table: &mut Table, context: &BatchContext, bytes: usize) -> String
 }
 
 #[test]
-fn pages_show_context_in_their_order_and_series_by_label_text() {
+fn pages_show_families_in_their_order_and_series_by_label_text() {
     let (router, context) = (Router::new(1), context([(1, "a"), (0, "b")]));
-    let mut table = Table::default();
+    let mut table = Table::new(router.clone());
     let numbers = [(1, "x=\"2\"".to_owned(), 1.0), (0, String::new(), 2.0), (1, "x=\"10\"".to_owned(), 3.0)];
-    assert_eq!(table.apply(batch(&router, &context, &numbers), &context, 0), 3);
+    table.apply(batch(&router, &context, &numbers), &context, &Owner::Everyone, 0);
     assert_eq!(exposition(&mut table, &context, 1000), "a 2\nb{x=\"10\"} 3\nb{x=\"2\"} 1\n");
     assert_eq!(table.len(), 3);
     assert_eq!(context.families[1].series(), 2);
@@ -61,8 +61,8 @@ fn pages_show_context_in_their_order_and_series_by_label_text() {
 fn a_flood_of_new_series_is_put_in_order_over_several_pages() {
     let (router, context) = (Router::new(1), context([(0, "a")]));
     let numbers: Vec<_> = (0..5000).map(|at| (0, format!("x=\"{at:05}\""), 1.0)).collect();
-    let mut table = Table::default();
-    table.apply(batch(&router, &context, &numbers), &context, 0);
+    let mut table = Table::new(router.clone());
+    table.apply(batch(&router, &context, &numbers), &context, &Owner::Everyone, 0);
     let expected: String = numbers.iter().map(|(_, labels, _)| format!("a{{{labels}}} 1\n")).collect();
     assert_eq!(exposition(&mut table, &context, 700), expected);
 }
@@ -70,23 +70,29 @@ fn a_flood_of_new_series_is_put_in_order_over_several_pages() {
 #[test]
 fn new_series_are_told_from_stored_ones() {
     let (router, context) = (Router::new(1), context([(0, "a"), (1, "b")]));
-    let mut table = Table::default();
-    table.apply(batch(&router, &context, &[(0, String::new(), 1.0)]), &context, 0);
+    let mut table = Table::new(router.clone());
+    table.apply(batch(&router, &context, &[(0, String::new(), 1.0)]), &context, &Owner::Everyone, 0);
     let next =
         batch(&router, &context, &[(0, String::new(), 1.0), (1, String::new(), 1.0), (1, "x=\"1\"".into(), 1.0)]);
-    assert_eq!(table.inspect(&next, &[Some(0), Some(1)]).new, [0, 2]);
-    assert_eq!(table.inspect(&next, &[Some(0), None]).new, [0, 2]);
-    assert_eq!(table.apply(next, &context, 0), 2);
+    assert_eq!(table.inspect(&next, &[Some(0), Some(1)], &Owner::Everyone).new, [0, 2]);
+    assert_eq!(table.inspect(&next, &[Some(0), None], &Owner::Everyone).new, [0, 2]);
+    table.apply(next, &context, &Owner::Everyone, 0);
+    assert_eq!(table.len(), 3);
 }
 
 #[test]
 fn series_that_escaping_would_make_one_are_found() {
     let (router, context) = (Router::new(1), context([(0, "a"), (1, "b")]));
-    let mut table = Table::default();
-    table.apply(batch(&router, &context, &[(0, "\"x-y\"=\"1\"".into(), 1.0)]), &context, 0);
+    let mut table = Table::new(router.clone());
+    table.apply(batch(&router, &context, &[(0, "\"x-y\"=\"1\"".into(), 1.0)]), &context, &Owner::Everyone, 0);
     let collision = |family, labels: &str| {
         let next = batch(&router, &context, &[(family, labels.into(), 1.0)]);
-        table.inspect(&next, &[Some(0), Some(1)]).collision.map(|collision| collision.stored)
+        table.inspect(&next, &[Some(0), Some(1)], &Owner::Everyone).objection.and_then(|objection| {
+            match objection.collision {
+                Collision::Twin(stored) => Some(stored),
+                Collision::Owner(_) => None,
+            }
+        })
     };
     assert_eq!(collision(0, "x_y=\"1\"").as_deref(), Some("\"x-y\"=\"1\""));
     for (family, labels) in [(0, "x_y=\"2\""), (0, "\"x-y\"=\"1\""), (1, "x_y=\"1\"")] {
@@ -103,7 +109,7 @@ proptest! {
     ) {
         let router = Router::new(1);
         let context = context([(2, "a"), (0, "b"), (1, "c")]);
-        let mut table = Table::default();
+        let mut table = Table::new(router.clone());
         let mut twin: BTreeMap<(u32, String), f64> = BTreeMap::new();
         for push in pushes {
             let numbers: Vec<_> = push
@@ -116,7 +122,7 @@ proptest! {
             for (family, labels, value) in &numbers {
                 *twin.entry((*family, labels.clone())).or_default() += value;
             }
-            table.apply(batch(&router, &context, &numbers), &context, 0);
+            table.apply(batch(&router, &context, &numbers), &context, &Owner::Everyone, 0);
             let shown: String = twin
                 .iter()
                 .map(|((family, labels), value)| {

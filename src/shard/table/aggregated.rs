@@ -1,0 +1,101 @@
+//! Series that all pushers share: pushed values are merged into the stored ones.
+
+use super::{Stored, Table, table_hash};
+use crate::aggregate::{first_number, merge_counter_extra, merge_histogram, merge_number, merge_summary};
+use crate::model::value::{Millis, Value};
+use crate::shard::batch::{Batch, BatchContext, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
+
+/// Series looked up at once.
+const SIDE_BY_SIDE: usize = 128;
+
+impl Table {
+    pub(super) fn apply_aggregated(&mut self, mut batch: Batch, context: &BatchContext, now: Millis) {
+        let histograms = std::mem::take(&mut batch.histograms);
+        let summaries = std::mem::take(&mut batch.summaries);
+        for updates in batch.numbers.chunks(SIDE_BY_SIDE) {
+            self.apply_numbers(&batch, updates, context, now);
+        }
+        for CounterExtra { number, created, exemplar } in std::mem::take(&mut batch.counters) {
+            let Some(series) = batch.numbers.get(number as usize).map(|update| update.series) else { continue };
+            if let Some(value) = self.aggregated(&batch, series, context) {
+                merge_counter_extra(value, created, exemplar);
+            }
+        }
+        for HistogramUpdate { series, histogram } in histograms {
+            match self.aggregated(&batch, series, context) {
+                Some(value) => merge_histogram(value, histogram),
+                None => self.create_aggregated(&batch, series, context, Value::Histogram(Box::new(histogram)), now),
+            }
+        }
+        for SummaryUpdate { series, summary } in summaries {
+            match self.aggregated(&batch, series, context) {
+                Some(value) => merge_summary(value, summary),
+                None => self.create_aggregated(&batch, series, context, Value::Summary(Box::new(summary)), now),
+            }
+        }
+    }
+
+    /// Each step of a look-up waits for memory. Taken for many series at once, step by step, the waits overlap.
+    fn apply_numbers(&mut self, batch: &Batch, updates: &[NumberUpdate], context: &BatchContext, now: Millis) {
+        let mut slots = [None; SIDE_BY_SIDE];
+        for (slot, update) in slots.iter_mut().zip(updates) {
+            let hash = update.series.hash as u32;
+            *slot = self.index.find(table_hash(hash), |entry| entry.hash == hash).map(|entry| entry.slot);
+        }
+        let mut stored_keys = [""; SIDE_BY_SIDE];
+        for (key, slot) in stored_keys.iter_mut().zip(&slots) {
+            if let Some(stored) = slot.and_then(|slot| self.series.get(slot)) {
+                *key = &stored.key;
+            }
+        }
+        let mut is_found = [false; SIDE_BY_SIDE];
+        for ((is_found, key), update) in is_found.iter_mut().zip(&stored_keys).zip(updates) {
+            *is_found = *key == batch.key(update.series);
+        }
+        for ((slot, is_found), update) in slots.into_iter().zip(is_found).zip(updates) {
+            let family = context.families[update.series.family as usize].id;
+            let rule = context.rules[update.series.rule as usize].numbers;
+            if let Some(slot) = slot.filter(|_| is_found)
+                && let Some(series) = self.series.get_mut(slot)
+                && series.family == family
+                && let Stored::Aggregated(value) = &mut series.stored
+            {
+                merge_number(value, update.value, rule, now);
+                continue;
+            }
+            match self.aggregated(batch, update.series, context) {
+                Some(value) => merge_number(value, update.value, rule, now),
+                None => {
+                    let value = first_number(update.value, rule, now);
+                    self.create_aggregated(batch, update.series, context, value, now);
+                }
+            }
+        }
+    }
+
+    /// The value of a stored series. One of another owner gives way, which the checks before leave no room for.
+    fn aggregated(&mut self, batch: &Batch, series: SeriesRef, context: &BatchContext) -> Option<&mut Value> {
+        let slot = self.find(batch, series, context.families[series.family as usize].id)?;
+        if !matches!(self.series.get(slot)?.stored, Stored::Aggregated(_)) {
+            self.remove(slot);
+            return None;
+        }
+        match &mut self.series.get_mut(slot)?.stored {
+            Stored::Aggregated(value) => Some(value),
+            Stored::Sourced(_) | Stored::Replaced(_) => None,
+        }
+    }
+
+    fn create_aggregated(
+        &mut self,
+        batch: &Batch,
+        series: SeriesRef,
+        context: &BatchContext,
+        value: Value,
+        now: Millis,
+    ) {
+        let family = &context.families[series.family as usize];
+        let slot = self.create(batch, series, family, Stored::Aggregated(value));
+        self.series.set_deadline(slot, super::deadline(context, series, now));
+    }
+}

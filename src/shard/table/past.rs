@@ -1,0 +1,64 @@
+//! What groups held when a scrape began: a scrape that runs while a group changes shows the group as it was, whole.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::order::behind;
+use crate::model::value::Value;
+use crate::shard::owner::Group;
+use crate::shard::timeline::Version;
+
+/// Former values of groups' series, for as long as a scrape may show them. Mostly empty.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// By family id, then by key.
+    families: HashMap<u32, BTreeMap<Arc<str>, Vec<Former>>, ahash::RandomState>,
+}
+
+/// A former value.
+#[derive(Debug)]
+pub(super) struct Former {
+    /// The change that brought it.
+    pub since: Version,
+    /// The change that ended it.
+    pub until: Version,
+    pub group: Arc<Group>,
+    pub value: Value,
+}
+
+impl Past {
+    /// Keeps a value that has just been changed or removed.
+    pub fn keep(&mut self, family: u32, key: &Arc<str>, former: Former) {
+        self.families.entry(family).or_default().entry(Arc::clone(key)).or_default().push(former);
+    }
+
+    /// What the series held as of a version, if something has changed since.
+    pub fn value(&self, family: u32, key: &str, version: Version) -> Option<&Former> {
+        let formers = self.families.get(&family)?.get(key)?;
+        formers.iter().find(|former| former.since <= version && version < former.until)
+    }
+
+    /// Keys of the family's series that have changed, behind this one.
+    pub fn keys_after(&self, family: u32, key: Option<&str>) -> impl Iterator<Item = &Arc<str>> {
+        self.families
+            .get(&family)
+            .into_iter()
+            .flat_map(move |keys| keys.range::<str, _>(behind(key)).map(|(key, _)| key))
+    }
+
+    /// Forgets what no running scrape shows; `oldest` is the oldest version that one does.
+    pub fn forget_before(&mut self, oldest: Option<Version>) {
+        let Some(oldest) = oldest else { return self.families = HashMap::default() };
+        self.families.retain(|_, keys| {
+            keys.retain(|_, formers| {
+                formers.retain(|former| former.until > oldest);
+                !formers.is_empty()
+            });
+            !keys.is_empty()
+        });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.families.is_empty()
+    }
+}

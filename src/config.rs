@@ -1,21 +1,35 @@
 //! The configuration: settings as text become one validated value, once, before anything is bound. Nobody else reads
 //! flags, environment or file.
 
+mod aliases;
+mod arguments;
+pub mod check;
+pub mod error;
+pub mod file;
 pub mod layers;
+mod presets;
+mod reader;
 pub mod settings;
+mod words;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use actix_web::http::{StatusCode, Uri};
+use actix_web::http::StatusCode;
 
 use crate::exposition::error::Limits;
 use crate::ingest::{Lifetimes, SourceKey, StoreLimits};
 use crate::model::door::Door;
 use crate::model::value::{GaugePolicy, GaugeRule};
-use crate::push::{GaugeRules, PushRules, SummaryPolicy};
+use crate::push::{GaugeRules, PushRules};
 use crate::shard::route::QueueLimits;
-use layers::{ConfigError, Given, Layers};
+use error::ConfigError;
+use file::ConfigFile;
+use layers::Layers;
+use reader::Reader;
+use words::{ACCEPTED_STATUSES, DOORS, GAUGE_POLICIES, LEVELS, PATH_LABEL_POLICIES, SUMMARY_POLICIES, millis};
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
@@ -28,16 +42,24 @@ pub struct Config {
     pub queue: QueueLimits,
     /// What is done with pushed values, and the limits of one push.
     pub push: PushRules,
-    /// How much may be stored.
-    pub store: StoreLimits,
-    /// How long sources and groups stay.
-    pub lifetimes: Lifetimes,
     /// What tells sources apart.
     pub source_key: SourceKey,
+    /// How long sources and groups stay.
+    pub lifetimes: Lifetimes,
+    /// How much may be stored.
+    pub store: StoreLimits,
     /// How many families may be stored.
     pub max_families: usize,
     /// The HTTP side.
     pub http: HttpConfig,
+    /// Where own metrics and health are served too; may be empty.
+    pub telemetry_listen: Vec<SocketAddr>,
+    /// A Pushgateway's file to read at the start.
+    pub persistence_file: Option<PathBuf>,
+    /// Where the rules came from, to be read anew.
+    pub file: Option<ConfigFile>,
+    /// The name of the preset.
+    pub preset: String,
     /// The least severe events that are logged.
     pub log_level: tracing::Level,
 }
@@ -89,15 +111,6 @@ pub struct HttpConfig {
     pub shutdown_timeout: Duration,
 }
 
-/// Somebody who may push.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PushUser {
-    /// Without a colon.
-    pub name: String,
-    /// As it is sent; not empty.
-    pub password: String,
-}
-
 /// Whose pages may push from a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
@@ -107,6 +120,22 @@ pub enum CorsOrigins {
     Listed(Vec<String>),
 }
 
+/// Somebody who may push.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PushUser {
+    /// Without a colon.
+    pub name: String,
+    /// As it is sent; not empty.
+    pub password: String,
+}
+
+/// Without the password.
+impl fmt::Debug for PushUser {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PushUser").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Config {
     /// Reads and checks all settings.
     ///
@@ -114,63 +143,59 @@ impl Config {
     /// The first setting that is not as it must be, by name.
     pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
         let reader = Reader { layers };
-        let http = reader.http()?;
-        let limits = Limits {
-            line_length: reader.bytes("max-line")?,
-            labels: reader.count("max-labels")?,
-            name_length: reader.bytes("max-name-length")?,
-            value_length: reader.bytes("max-value-length")?,
-            samples: reader.count("max-samples")?,
-            series_length: reader.bytes("max-series-length")?,
-            push_length: (http.max_body * LABELS_PER_BODY).max(http.max_decompressed).min(LARGEST_PUSH),
-        };
-        let gauges = GaugeRules {
-            aggregate: GaugeRule {
-                policy: reader.choice("gauges", GAUGE_POLICIES)?,
-                window: reader.time("gauge-window")?.as_millis().max(1) as u64,
-            },
-            source: GaugePolicy::Sum,
-        };
-        let summaries = reader.choice("summaries", SUMMARY_POLICIES)?;
+        let http = read_http(&reader)?;
+        let limits = read_limits(&reader, &http)?;
         Ok(Self {
             listen: reader.addresses("listen")?,
             shards: reader.count_or_cores("shards")?,
             queue: QueueLimits { batches: reader.count("max-queued-pushes")?, bytes: reader.bytes("max-queued")? },
-            push: PushRules { gauges, summaries, series_lifetime: None, limits },
+            push: PushRules {
+                gauges: read_gauges(&reader)?,
+                summaries: reader.choice("summaries", SUMMARY_POLICIES)?,
+                series_lifetime: reader.lifetime("series-ttl")?,
+                rules: layers.file.as_ref().map(|file| file.rules.clone()).unwrap_or_default(),
+                mode_label: reader.label_name("mode-label")?.map(String::into_boxed_str),
+                limits,
+            },
+            source_key: reader.source_key("source-key")?,
+            lifetimes: Lifetimes { source: reader.lifetime("source-ttl")?, group: reader.lifetime("group-ttl")? },
             store: StoreLimits {
                 series: reader.count("max-series")?,
                 series_per_family: reader.count("max-series-per-family")?,
-                series_per_source: 1_000_000,
+                series_per_source: reader.count("max-series-per-source")?,
             },
-            lifetimes: Lifetimes { source: Some(300_000), group: None },
-            source_key: SourceKey::All,
             max_families: reader.count("max-families")?,
             http,
+            telemetry_listen: reader.optional_addresses("telemetry-listen")?,
+            persistence_file: reader.file("persistence.file"),
+            file: layers.file.clone(),
+            preset: reader.text("preset"),
             log_level: reader.choice("log-level", LEVELS)?,
         })
     }
 }
 
-/// Values by the words for them.
-type Choices<T> = &'static [(&'static str, T)];
+/// What is said of gauges is said for both doors.
+fn read_gauges(reader: &Reader<'_>) -> Result<GaugeRules, ConfigError> {
+    let policy = reader.optional_choice("gauges", GAUGE_POLICIES)?;
+    let window = millis(reader.time("gauge-window")?);
+    Ok(GaugeRules {
+        aggregate: GaugeRule { policy: policy.unwrap_or(GaugePolicy::Last), window },
+        source: policy.unwrap_or(GaugePolicy::Sum),
+    })
+}
 
-const GAUGE_POLICIES: Choices<GaugePolicy> = &[
-    ("last", GaugePolicy::Last),
-    ("sum", GaugePolicy::Sum),
-    ("min", GaugePolicy::Min),
-    ("max", GaugePolicy::Max),
-    ("mean", GaugePolicy::Mean),
-];
-const SUMMARY_POLICIES: Choices<SummaryPolicy> =
-    &[("sum-count", SummaryPolicy::SumCount), ("discard", SummaryPolicy::Discard)];
-const PATH_LABEL_POLICIES: Choices<bool> = &[("add", true), ("ignore", false)];
-const LEVELS: Choices<tracing::Level> = &[
-    ("error", tracing::Level::ERROR),
-    ("warn", tracing::Level::WARN),
-    ("info", tracing::Level::INFO),
-    ("debug", tracing::Level::DEBUG),
-    ("trace", tracing::Level::TRACE),
-];
+fn read_limits(reader: &Reader<'_>, http: &HttpConfig) -> Result<Limits, ConfigError> {
+    Ok(Limits {
+        line_length: reader.bytes("max-line")?,
+        labels: reader.count("max-labels")?,
+        name_length: reader.bytes("max-name-length")?,
+        value_length: reader.bytes("max-value-length")?,
+        samples: reader.count("max-samples")?,
+        series_length: reader.bytes("max-series-length")?,
+        push_length: (http.max_body * LABELS_PER_BODY).max(http.max_decompressed).min(LARGEST_PUSH),
+    })
+}
 
 /// A body's offsets are 32 bits wide.
 const LARGEST_BODY: usize = 1 << 31;
@@ -181,144 +206,45 @@ const LABELS_PER_BODY: usize = 4;
 /// … but no longer than this: offsets into them are 32 bits wide too.
 const LARGEST_PUSH: usize = 1 << 30;
 
-struct Reader<'l> {
-    layers: &'l Layers,
-}
-
-impl Reader<'_> {
-    fn http(&self) -> Result<HttpConfig, ConfigError> {
-        let max_body = self.bytes("max-body")?;
-        if max_body > LARGEST_BODY {
-            return Err(self.invalid("max-body", "at most 2GiB"));
-        }
-        let max_decompressed = self.bytes("max-decompressed")?;
-        if max_decompressed > LARGEST_BODY {
-            return Err(self.invalid("max-decompressed", "at most 2GiB"));
-        }
-        let max_inflight = self.bytes("max-inflight")?;
-        if max_inflight < max_body {
-            return Err(self.invalid("max-inflight", "at least max-body"));
-        }
-        Ok(HttpConfig {
-            workers: self.count_or_cores("workers")?,
-            door: Door::Aggregate,
-            accepted_status: StatusCode::ACCEPTED,
-            push_users: Vec::new(),
-            route_prefix: String::new(),
-            telemetry_path: "/metrics".to_owned(),
-            has_lifecycle: true,
-            has_admin_api: true,
-            adds_path_labels: self.choice("path-labels", PATH_LABEL_POLICIES)?,
-            cors: self.origins("cors-origin")?,
-            max_body,
-            // What is inflated must be let in too.
-            max_decompressed: max_decompressed.min(max_inflight),
-            max_inflight,
-            max_connections: self.count("max-connections")?,
-            max_scrapes: self.count("max-scrapes")?,
-            header_timeout: self.time("header-timeout")?,
-            body_timeout: self.time("body-timeout")?,
-            scrape_stall_timeout: self.time("scrape-stall-timeout")?,
-            keep_alive: self.duration("keep-alive")?,
-            shutdown_delay: self.duration("shutdown-delay")?,
-            shutdown_timeout: self.duration("shutdown-timeout")?,
-        })
+fn read_http(reader: &Reader<'_>) -> Result<HttpConfig, ConfigError> {
+    let max_body = reader.bytes("max-body")?;
+    if max_body > LARGEST_BODY {
+        return Err(reader.invalid("max-body", "at most 2GiB"));
     }
-
-    /// The setting's only text.
-    fn text(&self, name: &'static str) -> String {
-        self.layers.get(name).texts.concat()
+    let max_decompressed = reader.bytes("max-decompressed")?;
+    if max_decompressed > LARGEST_BODY {
+        return Err(reader.invalid("max-decompressed", "at most 2GiB"));
     }
-
-    fn invalid(&self, name: &'static str, expected: &str) -> ConfigError {
-        let Given { texts, origin } = self.layers.get(name);
-        ConfigError::Invalid { name: name.to_owned(), origin, expected: expected.to_owned(), got: texts.join(", ") }
+    let max_inflight = reader.bytes("max-inflight")?;
+    if max_inflight < max_body {
+        return Err(reader.invalid("max-inflight", "at least max-body"));
     }
-
-    fn count(&self, name: &'static str) -> Result<usize, ConfigError> {
-        match self.text(name).parse() {
-            Ok(count) if count > 0 => Ok(count),
-            _ => Err(self.invalid(name, "a whole number above 0")),
-        }
-    }
-
-    fn count_or_cores(&self, name: &'static str) -> Result<usize, ConfigError> {
-        const MOST_THREADS: usize = 1024;
-        if self.layers.get(name).texts.is_empty() {
-            return Ok(std::thread::available_parallelism().map_or(1, usize::from));
-        }
-        let count = self.count(name)?;
-        if count > MOST_THREADS { Err(self.invalid(name, "at most 1024")) } else { Ok(count) }
-    }
-
-    fn bytes(&self, name: &'static str) -> Result<usize, ConfigError> {
-        parse_bytes(&self.text(name))
-            .ok_or_else(|| self.invalid(name, "a number of bytes such as 1000, 64KiB or 16MiB"))
-    }
-
-    fn duration(&self, name: &'static str) -> Result<Duration, ConfigError> {
-        humantime::parse_duration(&self.text(name))
-            .map_err(|_| self.invalid(name, "a duration such as 500ms, 30s or 5m"))
-    }
-
-    /// A duration that leaves time for something.
-    fn time(&self, name: &'static str) -> Result<Duration, ConfigError> {
-        let time = self.duration(name)?;
-        if time.is_zero() { Err(self.invalid(name, "a duration above 0")) } else { Ok(time) }
-    }
-
-    fn origins(&self, name: &'static str) -> Result<CorsOrigins, ConfigError> {
-        let origins = self.layers.get(name).texts;
-        match origins.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["*"] => return Ok(CorsOrigins::Any),
-            ["none"] => return Ok(CorsOrigins::Listed(Vec::new())),
-            _ => {}
-        }
-        let is_origin = |text: &String| {
-            text.parse::<Uri>()
-                .is_ok_and(|uri| uri.scheme().is_some() && uri.authority().is_some() && uri.path() == "/")
-        };
-        if origins.iter().all(is_origin) {
-            Ok(CorsOrigins::Listed(origins))
-        } else {
-            Err(self.invalid(name, "origins such as https://example.org, or * or none alone"))
-        }
-    }
-
-    fn choice<T: Copy>(&self, name: &'static str, choices: Choices<T>) -> Result<T, ConfigError> {
-        let text = self.text(name);
-        choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            self.invalid(name, &format!("one of {}", words.join(", ")))
-        })
-    }
-
-    fn addresses(&self, name: &'static str) -> Result<Vec<SocketAddr>, ConfigError> {
-        let mut addresses = Vec::new();
-        for text in self.layers.get(name).texts {
-            // `:9091`, as Go programs write it, is every address.
-            let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text };
-            let resolved =
-                full.to_socket_addrs().map_err(|_| self.invalid(name, "an address and port such as 127.0.0.1:9091"))?;
-            addresses.extend(resolved);
-        }
-        addresses.dedup();
-        if addresses.is_empty() { Err(self.invalid(name, "at least one address")) } else { Ok(addresses) }
-    }
-}
-
-/// `1000`, `64KiB`, `16MiB`, `1GiB`, `10B`; at least 1.
-fn parse_bytes(text: &str) -> Option<usize> {
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let unit = match text[digits..].trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    let number: usize = text[..digits].parse().ok()?;
-    number.checked_mul(unit).filter(|bytes| *bytes > 0)
+    Ok(HttpConfig {
+        workers: reader.count_or_cores("workers")?,
+        door: reader.choice("door", DOORS)?,
+        accepted_status: reader.choice("accepted-status", ACCEPTED_STATUSES)?,
+        push_users: reader.users("push-user")?,
+        route_prefix: reader.web_path("web.route-prefix")?,
+        telemetry_path: Some(reader.web_path("web.telemetry-path")?)
+            .filter(|path| !path.is_empty())
+            .ok_or_else(|| reader.invalid("web.telemetry-path", "a path that is not the root"))?,
+        has_lifecycle: reader.switch("web.enable-lifecycle")?,
+        has_admin_api: reader.switch("web.enable-admin-api")?,
+        adds_path_labels: reader.choice("path-labels", PATH_LABEL_POLICIES)?,
+        cors: reader.origins("cors-origin")?,
+        max_body,
+        // What is inflated must be let in too.
+        max_decompressed: max_decompressed.min(max_inflight),
+        max_inflight,
+        max_connections: reader.count("max-connections")?,
+        max_scrapes: reader.count("max-scrapes")?,
+        header_timeout: reader.time("header-timeout")?,
+        body_timeout: reader.time("body-timeout")?,
+        scrape_stall_timeout: reader.time("scrape-stall-timeout")?,
+        keep_alive: reader.duration("keep-alive")?,
+        shutdown_delay: reader.duration("shutdown-delay")?,
+        shutdown_timeout: reader.duration("shutdown-timeout")?,
+    })
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub struct StoreLimits {
 
 /// How long what is pushed stays when nothing is pushed to it any more; `None` for ever. (The lifetimes of series are in the
 /// rules.)
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetimes {
     /// Of a source.
     pub source: Option<Millis>,

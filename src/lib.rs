@@ -16,8 +16,9 @@
 //! - [`catalogue`]: which families the page shows, and as what
 //! - [`coordinator`]: every shard's pieces in one order, streamed as fast as they are read
 //!
-//! Below all: [`model`] (names, labels, families, values), [`selector`] and [`glob`] (which series, which names are meant),
-//! [`clock`], [`config`], [`telemetry`].
+//! Below all: [`rules`] (what some series are treated like), [`model`] (doors, names, labels, families, values),
+//! [`selector`] and [`glob`] (which series, which names are meant), [`clock`], [`config`], [`telemetry`];
+//! [`pushgateway_file`] reads what a Pushgateway kept.
 
 pub mod aggregate;
 pub mod catalogue;
@@ -32,7 +33,9 @@ pub mod ingest;
 mod log_limit;
 pub mod model;
 pub mod push;
+pub mod pushgateway_file;
 pub mod registry;
+pub mod rules;
 pub mod selector;
 pub mod shard;
 pub mod sources;

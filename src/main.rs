@@ -1,5 +1,6 @@
 //! The program: arguments, log, sockets, signals, exit code.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -9,11 +10,16 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use catchment::config::Config;
+use catchment::config::check::{self, CheckRequest};
 use catchment::config::layers::{ConfigError, Layers};
 
 #[allow(clippy::print_stdout, reason = "`--print-config` is asked for on standard output")]
 fn main() -> ExitCode {
-    let layers = match Layers::collect(std::env::args_os(), utf8_environment()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(request) = CheckRequest::from_arguments(&arguments) {
+        return check(request);
+    }
+    let layers = match Layers::collect(arguments, utf8_environment()) {
         Ok(layers) => layers,
         Err(ConfigError::Usage(usage)) => usage.exit(),
         Err(error) => return failed(&error),
@@ -27,6 +33,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     start_log(config.log_level);
+    layers.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let listeners: Result<Vec<TcpListener>, String> = config.listen.iter().map(listen).collect();
     let listeners = match listeners {
         Ok(listeners) => listeners,
@@ -39,6 +46,18 @@ fn main() -> ExitCode {
             tracing::info!("stopped");
             ExitCode::SUCCESS
         }
+        Err(error) => failed(&error),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "what is explained is asked for on standard output")]
+fn check(request: Result<CheckRequest, ConfigError>) -> ExitCode {
+    match request.and_then(|request| check::run(&request, io::stdin().lock())) {
+        Ok(explained) => {
+            print!("{explained}");
+            ExitCode::SUCCESS
+        }
+        Err(ConfigError::Usage(usage)) => usage.exit(),
         Err(error) => failed(&error),
     }
 }
@@ -74,6 +93,7 @@ fn say_what_starts(config: &Config, listeners: &[TcpListener]) {
         tracing::info!(%address, "listening: push to /metrics/job/<job>, scrape /metrics");
     }
     tracing::info!(shards = config.shards, workers = config.http.workers, "threads");
+    tracing::info!(preset = config.preset, door = %config.http.door, rules = config.push.rules.iter().count(), "meaning of pushes");
     tracing::info!(gauges = ?config.push.gauges.aggregate.policy, summaries = ?config.push.summaries, path_labels = config.http.adds_path_labels, "merging");
     let (http, push) = (&config.http, &config.push.limits);
     tracing::info!(

@@ -1,4 +1,4 @@
-//! The words of the data model: names, label sets, kinds, and the value a series holds. No format, clock or actor.
+//! The words of the data model: doors, names, label sets, kinds, and the value a series holds. No format, clock or actor.
 
 pub mod door;
 pub mod family;

@@ -17,6 +17,7 @@ use crate::model::family::Family;
 use crate::model::labels::GroupLabels;
 use crate::model::value::{GaugePolicy, GaugeRule, Millis};
 use crate::registry::{Registry, Wanted};
+use crate::rules::RuleSet;
 use crate::shard::batch::{Batch, Router, SeriesRule};
 
 use families::FamilyPlan;
@@ -31,6 +32,10 @@ pub struct PushRules {
     pub summaries: SummaryPolicy,
     /// How long a series stays to which nothing is pushed; `None` for ever.
     pub series_lifetime: Option<Millis>,
+    /// What is different for some series.
+    pub rules: RuleSet,
+    /// The label by which an aggregated series asks for how it is merged; it is not kept. Plain.
+    pub mode_label: Option<Box<str>>,
     /// The limits of one push.
     pub limits: Limits,
 }

@@ -15,6 +15,7 @@ use catchment::model::labels::GroupLabels;
 use catchment::model::value::{GaugePolicy, GaugeRule};
 use catchment::push::{Assembled, Assembler, GaugeRules, PushRules, Pushed, SummaryPolicy};
 use catchment::registry::{Entry, Registry};
+use catchment::rules::RuleSet;
 use catchment::shard::batch::{BatchContext, Router};
 use catchment::shard::owner::Owner;
 use catchment::shard::table::{Page, PageRequest, Table};
@@ -69,6 +70,8 @@ impl Ours {
                 gauges: GAUGES,
                 summaries: SummaryPolicy::SumCount,
                 series_lifetime: None,
+                rules: RuleSet::default(),
+                mode_label: None,
                 limits: Limits::default(),
             },
         }

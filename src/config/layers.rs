@@ -1,37 +1,16 @@
-//! Collects settings as text from flags, environment, file and defaults, in that order of rank, and remembers where each
-//! came from. What the texts mean is decided in `config`.
+//! Collects settings as text from flags, environment, file, preset and defaults, in that order of rank, and remembers where
+//! each came from. What the texts mean is decided in `config`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use super::aliases::{read_variable, rewrite, value_of_flag};
+use super::arguments::{command, read_flag};
+use super::file::ConfigFile;
+use super::presets::{PRESETS, Preset};
+use super::settings::{SETTINGS, Setting, SettingForm, setting_of_variable};
 
-use super::settings::{SETTINGS, Setting, setting};
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The command line.
-    Flag,
-    /// A `CATCHMENT_` variable.
-    Environment,
-    /// The configuration file of this path.
-    File(String),
-    /// The table of settings.
-    Default,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag => formatter.write_str("flag"),
-            Self::Environment => formatter.write_str("environment"),
-            Self::File(path) => write!(formatter, "file {path}"),
-            Self::Default => formatter.write_str("default"),
-        }
-    }
-}
+pub use super::error::{ConfigError, Origin};
 
 /// A setting as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,59 +21,22 @@ pub struct Given {
     pub origin: Origin,
 }
 
-/// Why settings could not be collected, or what is wrong with one.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// Help, version, or a wrong flag; clap prints it and knows the exit code.
-    #[error(transparent)]
-    Usage(#[from] clap::Error),
-    /// The file cannot be read.
-    #[error("configuration file {path}: {source}")]
-    Unreadable {
-        /// As given.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not TOML.
-    #[error("configuration file {path}: {source}")]
-    NotToml {
-        /// As given.
-        path: String,
-        /// Where and why.
-        source: Box<toml::de::Error>,
-    },
-    /// A name that no setting has.
-    #[error("{origin}: expected a known setting, got {name:?}")]
-    Unknown {
-        /// As written.
-        name: String,
-        /// Where it stands.
-        origin: Origin,
-    },
-    /// A value that the setting does not take.
-    #[error("setting {name} ({origin}): expected {expected}, got {got:?}")]
-    Invalid {
-        /// In the table's spelling.
-        name: String,
-        /// Where the value came from.
-        origin: Origin,
-        /// What the setting takes.
-        expected: String,
-        /// What was given.
-        got: String,
-    },
-}
-
-/// All settings as text, each known with its origin.
-#[derive(Clone, Debug)]
+/// All settings as text, each known with its origin. Not `Debug`: some are secrets.
+#[derive(Clone)]
 pub struct Layers {
     given: BTreeMap<&'static str, Given>,
+    /// The configuration file, if there is one.
+    pub file: Option<ConfigFile>,
+    /// Lines about what is accepted but does nothing; for the log.
+    pub warnings: Vec<String>,
     /// Whether only the configuration is to be printed.
     pub is_print_only: bool,
 }
 
 const ENVIRONMENT_PREFIX: &str = "CATCHMENT_";
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
 
 impl Layers {
     /// Reads arguments (the program's name first) and environment, and the file that either of them names.
@@ -105,16 +47,28 @@ impl Layers {
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let matches = command().try_get_matches_from(arguments)?;
-        let (environment, file_of_environment) = read_environment(environment)?;
-        let path = matches.get_one::<String>("config").cloned().or(file_of_environment);
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let variables: Vec<(String, String)> = environment.into_iter().collect();
+        let environment = read_environment(&variables)?;
+        let path = value_of_flag(&arguments, "config").or(environment.file);
+        // Help is given without it; whether it can be read is looked at behind that.
+        let file = path.map(|path| ConfigFile::read(&path)).transpose();
+        let preset = chosen_preset(&arguments, &environment.named, file.as_ref().ok().and_then(Option::as_ref))?;
+        let rewritten = rewrite(arguments, preset)?;
+        let matches = command().try_get_matches_from(rewritten.arguments)?;
+        let file = file?;
+
         let mut given: BTreeMap<&'static str, Given> = SETTINGS.iter().map(default_of).collect();
-        if let Some(path) = path {
-            given.extend(read_file(&path)?);
+        given.extend(preset.settings.iter().map(|(name, text)| {
+            (*name, Given { texts: vec![(*text).to_owned()], origin: Origin::Preset(preset.name) })
+        }));
+        given.extend(file.iter().flat_map(ConfigFile::given));
+        for (variable, text) in &variables {
+            given.extend(read_variable(preset, variable, text)?);
         }
-        given.extend(environment);
+        given.extend(environment.named);
         given.extend(SETTINGS.iter().filter_map(|setting| read_flag(&matches, setting)));
-        Ok(Self { given, is_print_only: matches.get_flag("print-config") })
+        Ok(Self { given, file, warnings: rewritten.warnings, is_print_only: matches.get_flag("print-config") })
     }
 
     /// A setting of the table.
@@ -122,22 +76,22 @@ impl Layers {
         self.given.get(name).cloned().unwrap_or(Given { texts: Vec::new(), origin: Origin::Default })
     }
 
-    /// Every setting and where it came from, as a configuration file.
+    /// Every setting and where it came from, and the rules, as a configuration file. Secrets are hidden.
     pub fn print(&self) -> String {
-        SETTINGS
-            .iter()
-            .map(|setting| {
-                let given = self.get(setting.name);
-                let texts: Vec<String> =
-                    given.texts.iter().map(|text| toml::Value::from(text.as_str()).to_string()).collect();
-                let value = if setting.is_list { format!("[{}]", texts.join(", ")) } else { texts.concat() };
-                if value.is_empty() {
-                    format!("# {} is decided by the machine\n", setting.name)
-                } else {
-                    format!("{} = {value}  # {}\n", setting.name, given.origin)
-                }
-            })
-            .collect()
+        let mut printed: String =
+            SETTINGS.iter().map(|setting| print_setting(setting, &self.get(setting.name))).collect();
+        printed.extend(self.file.as_ref().map(ConfigFile::print_rules));
+        printed
+    }
+}
+
+fn print_setting(setting: &Setting, given: &Given) -> String {
+    let shown = |text: &String| if setting.is_secret { HIDDEN.to_owned() } else { text.clone() };
+    let texts: Vec<String> = given.texts.iter().map(|text| toml::Value::from(shown(text)).to_string()).collect();
+    match (setting.form, texts.is_empty()) {
+        (_, true) => format!("# {} is not set\n", setting.name),
+        (SettingForm::List, false) => format!("{} = [{}]  # {}\n", setting.name, texts.join(", "), given.origin),
+        (_, false) => format!("{} = {}  # {}\n", setting.name, texts.concat(), given.origin),
     }
 }
 
@@ -146,92 +100,64 @@ fn default_of(setting: &Setting) -> (&'static str, Given) {
     (setting.name, Given { texts, origin: Origin::Default })
 }
 
-fn command() -> Command {
-    let flag = |setting: &Setting| {
-        let help = match setting.default {
-            "" => setting.help.to_owned(),
-            default => format!("{} [default: {default}]", setting.help),
-        };
-        let action = if setting.is_list { ArgAction::Append } else { ArgAction::Set };
-        Arg::new(setting.name).long(setting.name).value_name(setting.value).help(help).action(action)
+/// The preset decides which aliases the arguments may have, so it is looked for before they are parsed.
+fn chosen_preset(
+    arguments: &[OsString],
+    environment: &Named,
+    file: Option<&ConfigFile>,
+) -> Result<&'static Preset, ConfigError> {
+    let of_flag = || {
+        let texts = vec![value_of_flag(arguments, "preset")?];
+        Some(Given { texts, origin: Origin::Flag })
     };
-    Command::new("catchment")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("An aggregating push gateway for Prometheus")
-        .after_help("Each flag can also be set in the environment (CATCHMENT_MAX_BODY=1MiB) or in the file (max-body = \"1MiB\").")
-        .arg(Arg::new("config").long("config").value_name("FILE").help("Configuration file (TOML)"))
-        .arg(
-            Arg::new("print-config")
-                .long("print-config")
-                .action(ArgAction::SetTrue)
-                .help("Print the configuration and where each value comes from, and exit"),
-        )
-        .args(SETTINGS.iter().map(flag))
-}
-
-fn read_flag(matches: &ArgMatches, setting: &Setting) -> Option<(&'static str, Given)> {
-    let texts: Vec<String> = matches.get_many::<String>(setting.name)?.cloned().collect();
-    Some((setting.name, Given { texts, origin: Origin::Flag }))
+    let of_environment = || environment.iter().find(|(name, _)| *name == "preset").map(|(_, given)| given.clone());
+    let of_file = || file?.given().find(|(name, _)| *name == "preset").map(|(_, given)| given);
+    let Some(given) = of_flag().or_else(of_environment).or_else(of_file) else {
+        return Ok(&PRESETS[0]);
+    };
+    let name = given.texts.join(", ");
+    Preset::by_name(&name).ok_or_else(|| {
+        let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        let expected = format!("one of {}", names.join(", "));
+        ConfigError::Invalid { name: "preset".to_owned(), origin: given.origin, expected, got: name }
+    })
 }
 
 type Named = Vec<(&'static str, Given)>;
 
-/// Also returns the file that the environment names.
-fn read_environment(
-    environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<(Named, Option<String>), ConfigError> {
-    let (mut named, mut file) = (Vec::new(), None);
-    for (variable, text) in environment {
+/// What the environment says in our variables.
+struct Environment {
+    named: Named,
+    /// The configuration file.
+    file: Option<String>,
+}
+
+fn read_environment(variables: &[(String, String)]) -> Result<Environment, ConfigError> {
+    let mut environment = Environment { named: Vec::new(), file: None };
+    for (variable, text) in variables {
         let Some(name) = variable.strip_prefix(ENVIRONMENT_PREFIX) else {
             continue;
         };
         let name = name.to_ascii_lowercase();
         if name == "config" {
-            file = Some(text);
+            environment.file = Some(text.clone());
             continue;
         }
         if is_service_link(&name) {
             continue;
         }
         let unknown = || ConfigError::Unknown { name: variable.clone(), origin: Origin::Environment };
-        let setting = setting(&name).ok_or_else(unknown)?;
-        let texts = match setting.is_list {
-            true => text.split(',').map(|item| item.trim().to_owned()).collect(),
-            false => vec![text],
+        let setting = setting_of_variable(&name).ok_or_else(unknown)?;
+        let texts = match setting.form {
+            SettingForm::List => text.split(',').map(|item| item.trim().to_owned()).collect(),
+            SettingForm::Value | SettingForm::Switch => vec![text.clone()],
         };
-        named.push((setting.name, Given { texts, origin: Origin::Environment }));
+        environment.named.push((setting.name, Given { texts, origin: Origin::Environment }));
     }
-    Ok((named, file))
+    Ok(environment)
 }
 
 /// Kubernetes tells every pod where a service named `catchment` is, by variables that look like settings.
 fn is_service_link(name: &str) -> bool {
     name == "port" || ["port_", "service_host", "service_port"].iter().any(|prefix| name.starts_with(prefix))
-}
-
-fn read_file(path: &str) -> Result<Named, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    let table: toml::Table =
-        text.parse().map_err(|source| ConfigError::NotToml { path: path.to_owned(), source: Box::new(source) })?;
-    let origin = Origin::File(path.to_owned());
-    let mut named = Vec::new();
-    for (name, value) in table {
-        let Some(setting) = setting(&name) else {
-            return Err(ConfigError::Unknown { name, origin });
-        };
-        let texts = match value {
-            toml::Value::Array(items) if setting.is_list => items.into_iter().map(text_of).collect(),
-            other => vec![text_of(other)],
-        };
-        named.push((setting.name, Given { texts, origin: origin.clone() }));
-    }
-    Ok(named)
-}
-
-fn text_of(value: toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text,
-        other => other.to_string(),
-    }
 }

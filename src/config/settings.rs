@@ -7,31 +7,92 @@ pub struct Setting {
     pub name: &'static str,
     /// What the value is, for the help.
     pub value: &'static str,
-    /// Read like any given value; empty for "none", or for what the machine decides.
+    /// Read like any given value; empty for "none", or for what the machine or another setting decides.
     pub default: &'static str,
     /// One line.
     pub help: &'static str,
-    /// Whether it may be given several times (a list in the file, commas in the environment).
-    pub is_list: bool,
+    /// How it is given.
+    pub form: SettingForm,
+    /// Whether its values are never shown.
+    pub is_secret: bool,
+}
+
+/// How a setting is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingForm {
+    /// One value.
+    Value,
+    /// It may be given several times: a list in the file, commas in the environment.
+    List,
+    /// `true` or `false`; as a flag also `--name` and `--no-name`.
+    Switch,
 }
 
 const fn one(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, value, default, help, is_list: false }
+    Setting { name, value, default, help, form: SettingForm::Value, is_secret: false }
+}
+
+const fn list(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { form: SettingForm::List, ..one(name, value, default, help) }
+}
+
+const fn switch(name: &'static str, help: &'static str) -> Setting {
+    Setting { form: SettingForm::Switch, ..one(name, "BOOLEAN", "false", help) }
 }
 
 /// All settings, in the order of the help.
 pub const SETTINGS: &[Setting] = &[
-    Setting { is_list: true, ..one("listen", "ADDRESS", "0.0.0.0:9091", "Address and port to listen on") },
+    one(
+        "preset",
+        "NAME",
+        "none",
+        "Defaults, and some flags, of the system that is replaced: weaveworks, by-job, gauges-last, zapier, gravel, torch, hermes or pushgateway",
+    ),
+    list("listen", "ADDRESS", "0.0.0.0:9091", "Address and port to listen on"),
+    one("telemetry-listen", "ADDRESS", "none", "A second address and port, for own metrics and health alone"),
     one("shards", "COUNT", "", "Shard actors that hold the series [default: one per core]"),
     one("workers", "COUNT", "", "Threads that serve HTTP [default: one per core]"),
-    one("gauges", "POLICY", "last", "What a gauge shows when several pushes set it: last, sum, min, max or mean"),
+    one(
+        "door",
+        "DOOR",
+        "aggregate",
+        "What a push to /metrics means: aggregate, source or replace; /<door>/metrics is always there",
+    ),
+    one(
+        "gauges",
+        "POLICY",
+        "",
+        "What a gauge shows when several pushes set it: last, sum, min, max or mean [default: last, through the source door sum]",
+    ),
     one("gauge-window", "DURATION", "5m", "How long min, max and mean look back"),
     one("summaries", "POLICY", "sum-count", "What becomes of summaries: sum-count (quantiles are dropped) or discard"),
     one("path-labels", "POLICY", "add", "Whether labels in the push's path are put on its series: add or ignore"),
+    one(
+        "source-key",
+        "LABELS",
+        "all",
+        "Labels of the path that tell sources apart: all, or names with commas between them",
+    ),
+    one("series-ttl", "DURATION", "none", "How long a series stays after its last push"),
+    one("group-ttl", "DURATION", "none", "How long a group of the replace door stays after its last push"),
+    one("source-ttl", "DURATION", "5m", "How long a source lives after its last push"),
+    one("mode-label", "NAME", "none", "Label that says how its series is merged, and is removed"),
+    one("accepted-status", "STATUS", "202", "Answer to a good push, but for the replace door: 200 or 202"),
+    list("cors-origin", "ORIGIN", "*", "Origin whose pages may push; * for any, none for no CORS"),
     Setting {
-        is_list: true,
-        ..one("cors-origin", "ORIGIN", "*", "Origin whose pages may push; * for any, none for no CORS")
+        is_secret: true,
+        ..list("push-user", "NAME=PASSWORD", "", "Who may push, with basic authentication [default: everybody]")
     },
+    switch("web.enable-lifecycle", "Allow /-/quit and /-/reload"),
+    switch("web.enable-admin-api", "Allow /api/v1/admin"),
+    one("web.route-prefix", "PATH", "/", "What all paths begin with"),
+    one("web.telemetry-path", "PATH", "/metrics", "Path of the page"),
+    one(
+        "persistence.file",
+        "FILE",
+        "",
+        "File of a Pushgateway, whose groups are taken over at the start [default: none]",
+    ),
     one("max-body", "BYTES", "16MiB", "Largest push, as sent"),
     one("max-decompressed", "BYTES", "64MiB", "Largest push, decompressed"),
     one("max-line", "BYTES", "64KiB", "Longest line of a push"),
@@ -43,6 +104,7 @@ pub const SETTINGS: &[Setting] = &[
     one("max-families", "COUNT", "100000", "Families stored"),
     one("max-series", "COUNT", "10000000", "Series stored; known ones go on being updated"),
     one("max-series-per-family", "COUNT", "10000000", "Series stored of one family"),
+    one("max-series-per-source", "COUNT", "1000000", "Series stored of one source"),
     one("max-inflight", "BYTES", "256MiB", "Bodies being read and decoded at once; beyond it pushes get 503"),
     one("max-queued", "BYTES", "64MiB", "Decoded pushes on their way to one shard; beyond it pushes get 503"),
     one("max-queued-pushes", "COUNT", "65536", "The same, counted in pushes"),
@@ -61,4 +123,9 @@ pub const SETTINGS: &[Setting] = &[
 pub fn setting(name: &str) -> Option<&'static Setting> {
     let name = name.replace('_', "-");
     SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// The row of an environment variable, which has `_` for `-` and `.` too. Without the prefix, in lower case.
+pub fn setting_of_variable(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name.replace(['-', '.'], "_") == name)
 }

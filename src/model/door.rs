@@ -1,5 +1,7 @@
 //! What a push means: the three doors.
 
+use std::fmt;
+
 /// The door that a push comes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -17,11 +19,17 @@ impl Door {
     pub const ALL: [Self; 3] = [Self::Aggregate, Self::Source, Self::Replace];
 
     /// As it stands in paths and settings.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Aggregate => "aggregate",
             Self::Source => "source",
             Self::Replace => "replace",
         }
+    }
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }

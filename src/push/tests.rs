@@ -21,7 +21,14 @@ impl Fixture {
         let gauges =
             GaugeRules { aggregate: GaugeRule { policy: GaugePolicy::Last, window: 1000 }, source: GaugePolicy::Sum };
         let summaries = SummaryPolicy::SumCount;
-        let rules = PushRules { gauges, summaries, series_lifetime: None, limits: Limits::default() };
+        let rules = PushRules {
+            gauges,
+            summaries,
+            series_lifetime: None,
+            rules: RuleSet::default(),
+            mode_label: None,
+            limits: Limits::default(),
+        };
         Self { registry: Registry::new(100), router: Router::new(shards), rules }
     }
 

@@ -2,7 +2,7 @@
 //! flags, environment or file.
 
 mod aliases;
-mod arguments;
+pub mod arguments;
 pub mod check;
 pub mod error;
 pub mod file;
@@ -12,6 +12,7 @@ mod reader;
 pub mod settings;
 mod words;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub struct Config {
     pub persistence_file: Option<PathBuf>,
     /// Where the rules came from, to be read anew.
     pub file: Option<ConfigFile>,
+    /// All settings by name, as they are shown to people.
+    pub flags: BTreeMap<String, String>,
     /// The name of the preset.
     pub preset: String,
     /// The least severe events that are logged.
@@ -169,6 +172,7 @@ impl Config {
             telemetry_listen: reader.optional_addresses("telemetry-listen")?,
             persistence_file: reader.file("persistence.file"),
             file: layers.file.clone(),
+            flags: layers.shown(),
             preset: reader.text("preset"),
             log_level: reader.choice("log-level", LEVELS)?,
         })

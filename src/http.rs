@@ -62,9 +62,12 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
         .service(web::resource("/api/v1/status").get(groups::status).default_service(only("GET")))
         .service(web::resource("/api/v1/metrics").get(groups::metrics).default_service(only("GET")));
     if config.has_admin_api {
+        const LARGEST_FILE: usize = 1 << 30;
         let delete_series = change("/api/v1/admin/delete_series");
+        let import = change("/api/v1/admin/import-pushgateway").app_data(web::PayloadConfig::new(LARGEST_FILE));
         service
             .service(change("/api/v1/admin/wipe").put(admin::wipe).post(admin::wipe))
+            .service(import.put(admin::import_pushgateway).post(admin::import_pushgateway))
             .service(delete_series.put(admin::delete_series).post(admin::delete_series));
     }
 }
@@ -72,6 +75,18 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
 /// Pushes by one door, and deletions.
 fn pushes(path: &str, door: Door) -> actix_web::Resource {
     web::resource(path).app_data(web::Data::new(door)).post(ingest::push).put(ingest::push).delete(ingest::delete)
+}
+
+/// Adds the routes of the address for own metrics and health alone.
+pub fn configure_telemetry(service: &mut ServiceConfig) {
+    let any_get = |path| web::resource::<&str>(path).default_service(only("GET, HEAD"));
+    for path in ["/healthy", "/-/healthy"] {
+        service.service(any_get(path).get(scrape::alive).head(scrape::alive));
+    }
+    for path in ["/ready", "/-/ready"] {
+        service.service(any_get(path).get(scrape::ready).head(scrape::ready));
+    }
+    service.service(any_get("/metrics").get(scrape::own_metrics)).default_service(web::to(not_found));
 }
 
 /// The answer to a method that a known path does not have.

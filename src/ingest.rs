@@ -4,13 +4,13 @@
 mod admit;
 mod group;
 mod removal;
+mod restore;
 
 use std::cell::RefCell;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
 
-use crate::aggregate::NumberRule;
 use crate::clock::Clock;
 use crate::exposition::decode;
 use crate::exposition::decoded::Decoded;
@@ -20,7 +20,7 @@ use crate::groups::Groups;
 use crate::model::door::Door;
 use crate::model::family::{Family, FamilyUse, MetricKind};
 use crate::model::labels::GroupLabels;
-use crate::model::value::Millis;
+use crate::model::value::{GaugePolicy, Millis};
 use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules, Pushed};
 use crate::registry::{CommitError, Entry, Registry, View};
 use crate::shard::batch::{BatchContext, SeriesRule};
@@ -30,7 +30,8 @@ use crate::shard::route::{ShardError, ShardSet};
 use crate::sources::{SourceHandle, Sources};
 use crate::telemetry::IngestMetrics;
 
-pub use group::GroupMethod;
+pub use group::{GroupMethod, PushTimes};
+pub use restore::Restored;
 
 /// How many series and families may be stored. Known series go on being updated when a limit is reached.
 #[derive(Clone, Copy, Debug)]
@@ -206,8 +207,11 @@ impl Ingest {
     }
 
     /// Whether aggregated gauges of this name show a window.
-    pub fn has_windows(&self, _family: &str) -> bool {
-        matches!(NumberRule::of_gauges(self.rules().gauges.aggregate), NumberRule::Window(_))
+    pub fn has_windows(&self, family: &str) -> bool {
+        let rules = self.rules();
+        let by_rule = rules.rules.candidates(family).choose("").and_then(|rule| rule.gauge);
+        let policy = by_rule.unwrap_or(rules.gauges.aggregate.policy);
+        matches!(policy, GaugePolicy::Min | GaugePolicy::Max | GaugePolicy::Mean)
     }
 
     /// Takes in one push by the door `aggregate` and returns when it has been applied. `labels` are put on its series.

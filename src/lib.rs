@@ -18,7 +18,7 @@
 //!
 //! Below all: [`rules`] (what some series are treated like), [`model`] (doors, names, labels, families, values),
 //! [`selector`] and [`glob`] (which series, which names are meant), [`clock`], [`config`], [`telemetry`];
-//! [`pushgateway_file`] reads what a Pushgateway kept.
+//! [`pushgateway_file`] reads what a Pushgateway kept, [`import`] sends it.
 
 pub mod aggregate;
 pub mod catalogue;
@@ -29,6 +29,7 @@ pub mod exposition;
 pub mod glob;
 pub mod groups;
 pub mod http;
+pub mod import;
 pub mod ingest;
 mod log_limit;
 pub mod model;
@@ -41,9 +42,9 @@ pub mod shard;
 pub mod sources;
 pub mod telemetry;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,14 +81,23 @@ pub enum RunError {
 /// If the server cannot be started, or breaks.
 pub async fn run(
     config: Config,
-    listeners: Vec<TcpListener>,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let http = config.http.clone();
+    let persisted = config.persistence_file.clone();
     let (state, threads) = start_actors(config)?;
     let state = web::Data::new(state);
-    let server = serve(&http, state.clone(), listeners)?;
+    if let Some(path) = persisted {
+        take_over(&state, &path).await;
+    }
+    let listeners = listeners.into();
+    let telemetry = serve_telemetry(state.clone(), listeners.telemetry)?;
+    let server = serve(&http, state.clone(), listeners.pushes_and_pages)?;
     let handle = server.handle();
+    let telemetry_handle = telemetry.handle();
+    let telemetry = actix_rt::spawn(telemetry);
+    let reloading = actix_rt::spawn(reload_on_hangup(state.clone()));
     let upkeep = actix_rt::spawn(keep_up(state.clone()));
     let expiring = state.clone();
     let expiry = actix_rt::spawn(async move { expiring.parts.ingest.expire_forever().await });
@@ -96,6 +106,9 @@ pub async fn run(
         ended = &mut server => ended.map_err(std::io::Error::other)??,
         () = drain(&http, &state, &handle, asked_to_end(&state, shutdown)) => {}
     }
+    telemetry_handle.stop(false).await;
+    telemetry.abort();
+    reloading.abort();
     upkeep.abort();
     expiry.abort();
     state.parts.coordinator.stop();
@@ -105,6 +118,46 @@ pub async fn run(
         let _ = thread.join();
     }
     Ok(())
+}
+
+/// Where the server listens.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// For pushes and pages; at least one.
+    pub pushes_and_pages: Vec<TcpListener>,
+    /// For own metrics and health alone.
+    pub telemetry: Vec<TcpListener>,
+}
+
+impl From<Vec<TcpListener>> for Listeners {
+    fn from(pushes_and_pages: Vec<TcpListener>) -> Self {
+        Self { pushes_and_pages, telemetry: Vec::new() }
+    }
+}
+
+/// Takes over what a Pushgateway kept. Like there, a file that is missing or broken is said, and no reason not to start.
+async fn take_over(state: &AppState, path: &Path) {
+    let outcome = match std::fs::read(path) {
+        Ok(file) => state.parts.ingest.restore(&file).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match outcome {
+        Ok(ingest::Restored { groups, refused }) => {
+            tracing::info!(path = %path.display(), groups, refused, "a Pushgateway's file was taken over");
+        }
+        Err(error) => tracing::error!(path = %path.display(), error, "starting without a Pushgateway's groups"),
+    }
+}
+
+/// Reads the rules anew with each SIGHUP.
+async fn reload_on_hangup(state: web::Data<AppState>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        if let Err(error) = state.reload() {
+            tracing::error!(error, "the rules stay as they were");
+        }
+    }
 }
 
 /// Starts shards and coordinator, each on a thread of its own.
@@ -137,7 +190,8 @@ fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
         coordinator,
         ingest,
         telemetry,
-        flags: BTreeMap::new(),
+        file: config.file,
+        flags: config.flags,
     };
     Ok((AppState::new(parts), threads))
 }
@@ -162,6 +216,16 @@ fn serve(config: &HttpConfig, state: web::Data<AppState>, listeners: Vec<TcpList
         .disable_signals();
     for listener in listeners {
         keep_little_unsent(&listener);
+        server = server.listen(listener)?;
+    }
+    Ok(server.run())
+}
+
+/// Serves own metrics and health on an address of their own, if there is one.
+fn serve_telemetry(state: web::Data<AppState>, listeners: Vec<TcpListener>) -> std::io::Result<Server> {
+    let app = move || App::new().app_data(state.clone()).configure(http::configure_telemetry);
+    let mut server = HttpServer::new(app).workers(1).disable_signals();
+    for listener in listeners {
         server = server.listen(listener)?;
     }
     Ok(server.run())

@@ -9,7 +9,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use catchment::Listeners;
 use catchment::config::Config;
+use catchment::config::arguments::ImportRequest;
 use catchment::config::check::{self, CheckRequest};
 use catchment::config::layers::{ConfigError, Layers};
 
@@ -18,6 +20,9 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(request) = CheckRequest::from_arguments(&arguments) {
         return check(request);
+    }
+    if let Some(request) = ImportRequest::from_arguments(&arguments) {
+        return import(request);
     }
     let layers = match Layers::collect(arguments, utf8_environment()) {
         Ok(layers) => layers,
@@ -34,8 +39,7 @@ fn main() -> ExitCode {
     }
     start_log(config.log_level);
     layers.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let listeners: Result<Vec<TcpListener>, String> = config.listen.iter().map(listen).collect();
-    let listeners = match listeners {
+    let listeners = match listen_everywhere(&config) {
         Ok(listeners) => listeners,
         Err(error) => return failed(&error),
     };
@@ -62,6 +66,22 @@ fn check(request: Result<CheckRequest, ConfigError>) -> ExitCode {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "the outcome is asked for on standard output")]
+fn import(request: Result<ImportRequest, ConfigError>) -> ExitCode {
+    let request = match request {
+        Ok(request) => request,
+        Err(ConfigError::Usage(usage)) => usage.exit(),
+        Err(error) => return failed(&error),
+    };
+    match catchment::import::run(&request) {
+        Ok(said) => {
+            print!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
 /// Variables that are not UTF-8 are none of ours.
 fn utf8_environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -82,15 +102,25 @@ fn start_log(level: tracing::Level) {
     tracing_subscriber::registry().with(lines).with(targets).init();
 }
 
+fn listen_everywhere(config: &Config) -> Result<Listeners, String> {
+    Ok(Listeners {
+        pushes_and_pages: config.listen.iter().map(listen).collect::<Result<_, _>>()?,
+        telemetry: config.telemetry_listen.iter().map(listen).collect::<Result<_, _>>()?,
+    })
+}
+
 fn listen(address: &SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
 /// One line for each thing a person wants to know first.
-fn say_what_starts(config: &Config, listeners: &[TcpListener]) {
+fn say_what_starts(config: &Config, listeners: &Listeners) {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "catchment starts");
-    for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
+    for address in listeners.pushes_and_pages.iter().filter_map(|listener| listener.local_addr().ok()) {
         tracing::info!(%address, "listening: push to /metrics/job/<job>, scrape /metrics");
+    }
+    for address in listeners.telemetry.iter().filter_map(|listener| listener.local_addr().ok()) {
+        tracing::info!(%address, "listening: own metrics and health");
     }
     tracing::info!(shards = config.shards, workers = config.http.workers, "threads");
     tracing::info!(preset = config.preset, door = %config.http.door, rules = config.push.rules.iter().count(), "meaning of pushes");

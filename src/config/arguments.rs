@@ -1,8 +1,10 @@
 //! The command line: a flag for each setting, and the subcommands.
 
+use std::ffi::OsString;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::error::Origin;
+use super::error::{ConfigError, Origin};
 use super::layers::Given;
 use super::settings::{SETTINGS, Setting, SettingForm};
 
@@ -14,6 +16,7 @@ pub fn command() -> Command {
         .after_help("Each flag can also be set in the environment (CATCHMENT_MAX_BODY=1MiB) or in the file (max-body = \"1MiB\").")
         .args_conflicts_with_subcommands(true)
         .subcommand(check_command())
+        .subcommand(import_command())
         .arg(Arg::new("config").long("config").value_name("FILE").help("Configuration file (TOML)"))
         .arg(
             Arg::new("print-config")
@@ -36,6 +39,48 @@ pub fn check_command() -> Command {
                 .action(ArgAction::Append)
                 .help("A series such as 'http_requests_total{code=\"500\"}', to be told which rule it meets; - for lines of standard input"),
         )
+}
+
+/// `catchment import-pushgateway`.
+fn import_command() -> Command {
+    Command::new("import-pushgateway")
+        .about("Hand the file in which a Pushgateway keeps its groups to a running Catchment")
+        .after_help(
+            "The server needs --web.enable-admin-api. (With --persistence.file it reads such a file at its start.)",
+        )
+        .arg(Arg::new("file").value_name("FILE").required(true).help("The Pushgateway's --persistence.file"))
+        .arg(
+            Arg::new("to")
+                .long("to")
+                .value_name("URL")
+                .default_value("http://127.0.0.1:9091")
+                .help("Where Catchment listens"),
+        )
+}
+
+/// What is to be handed over, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportRequest {
+    /// The Pushgateway's file.
+    pub file: String,
+    /// The server's address.
+    pub to: String,
+}
+
+impl ImportRequest {
+    /// Reads the program's arguments (its name first), if `import-pushgateway` is their first word.
+    ///
+    /// # Errors
+    /// They are not those of the subcommand.
+    pub fn from_arguments(arguments: &[OsString]) -> Option<Result<Self, ConfigError>> {
+        let is_asked = |arguments: &&[OsString]| arguments.first().is_some_and(|word| word == "import-pushgateway");
+        let arguments = arguments.get(1..).filter(is_asked)?;
+        let command = import_command().bin_name("catchment import-pushgateway");
+        Some(command.try_get_matches_from(arguments).map_err(ConfigError::from).map(|mut matches| Self {
+            file: matches.remove_one("file").unwrap_or_default(),
+            to: matches.remove_one("to").unwrap_or_default(),
+        }))
+    }
 }
 
 fn flags(setting: &'static Setting) -> Vec<Arg> {

@@ -76,6 +76,12 @@ impl Layers {
         self.given.get(name).cloned().unwrap_or(Given { texts: Vec::new(), origin: Origin::Default })
     }
 
+    /// Every setting by name; secrets are hidden.
+    pub fn shown(&self) -> BTreeMap<String, String> {
+        let shown = |setting: &Setting| shown_texts(setting, &self.get(setting.name)).join(", ");
+        SETTINGS.iter().map(|setting| (setting.name.to_owned(), shown(setting))).collect()
+    }
+
     /// Every setting and where it came from, and the rules, as a configuration file. Secrets are hidden.
     pub fn print(&self) -> String {
         let mut printed: String =
@@ -85,9 +91,14 @@ impl Layers {
     }
 }
 
-fn print_setting(setting: &Setting, given: &Given) -> String {
+fn shown_texts(setting: &Setting, given: &Given) -> Vec<String> {
     let shown = |text: &String| if setting.is_secret { HIDDEN.to_owned() } else { text.clone() };
-    let texts: Vec<String> = given.texts.iter().map(|text| toml::Value::from(shown(text)).to_string()).collect();
+    given.texts.iter().map(shown).collect()
+}
+
+fn print_setting(setting: &Setting, given: &Given) -> String {
+    let texts: Vec<String> =
+        shown_texts(setting, given).into_iter().map(|text| toml::Value::from(text).to_string()).collect();
     match (setting.form, texts.is_empty()) {
         (_, true) => format!("# {} is not set\n", setting.name),
         (SettingForm::List, false) => format!("{} = [{}]  # {}\n", setting.name, texts.join(", "), given.origin),

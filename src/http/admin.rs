@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::query::values;
 use super::refusal::{HttpRefusal, text};
 use super::state::AppState;
-use crate::ingest::Refusal;
+use crate::ingest::{Refusal, Restored};
 use crate::selector::Selector;
 
 /// `PUT` and `POST /api/v1/admin/wipe`.
@@ -16,6 +16,17 @@ pub async fn wipe(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
             HttpResponse::Accepted().finish()
         }
         Err(error) => state.refuse(&HttpRefusal::Push(Refusal::Shard(error)), request.path()),
+    }
+}
+
+/// `PUT` and `POST /api/v1/admin/import-pushgateway`: the body is the file in which a Pushgateway keeps its groups.
+pub async fn import_pushgateway(file: web::Bytes, state: web::Data<AppState>) -> HttpResponse {
+    match state.parts.ingest.restore(&file).await {
+        Ok(Restored { groups, refused }) => {
+            tracing::info!(groups, refused, "a Pushgateway's file was taken over");
+            text(HttpResponse::Ok(), format!("{groups} groups were taken over, {refused} refused"))
+        }
+        Err(error) => text(HttpResponse::BadRequest(), format!("expected a Pushgateway's persistence file: {error}")),
     }
 }
 

@@ -50,6 +50,12 @@ pub async fn healthy() -> HttpResponse {
     text(HttpResponse::Ok(), "OK".to_owned())
 }
 
+/// `GET /healthy` on the address for own metrics: the process runs, and which one it is.
+pub async fn alive() -> HttpResponse {
+    let line = format!("{{\"name\":\"catchment\",\"alive\":true,\"version\":\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    HttpResponse::Ok().content_type("application/json").body(line)
+}
+
 /// `GET /-/ready`: pushes and scrapes can be served.
 pub async fn ready(state: web::Data<AppState>) -> HttpResponse {
     match state.readiness() {

@@ -11,10 +11,12 @@ use tokio::sync::Notify;
 
 use super::refusal::{HttpRefusal, REASONS};
 use crate::config::HttpConfig;
+use crate::config::file::{ConfigFile, Reread};
 use crate::coordinator::CoordinatorHandle;
 use crate::exposition::error::Limits;
 use crate::ingest::Ingest;
 use crate::log_limit::LogLimit;
+use crate::push::PushRules;
 use crate::registry::Registry;
 use crate::shard::gate::Budget;
 use crate::shard::route::ShardSet;
@@ -36,6 +38,8 @@ pub struct StateParts {
     pub ingest: Ingest,
     /// Own metrics.
     pub telemetry: Telemetry,
+    /// Where rules are read anew from.
+    pub file: Option<ConfigFile>,
     /// The settings by name, as they are shown to people.
     pub flags: BTreeMap<String, String>,
 }
@@ -112,7 +116,14 @@ impl AppState {
     /// # Errors
     /// What is wrong with the file, in one line.
     pub fn reload(&self) -> Result<(), String> {
-        Err("rules are not read anew yet".to_owned())
+        let file = self.parts.file.as_ref().ok_or("there is no configuration file")?;
+        let Reread { rules, changed_settings } = file.reread().map_err(|error| error.to_string())?;
+        if !changed_settings.is_empty() {
+            tracing::warn!(settings = ?changed_settings, "changed in the file, but only rules are read anew: restart");
+        }
+        tracing::info!(rules = rules.iter().count(), "the rules were read anew");
+        self.parts.ingest.set_rules(PushRules { rules, ..PushRules::clone(&self.parts.ingest.rules()) });
+        Ok(())
     }
 
     /// Counts a push that was taken in.

@@ -23,12 +23,14 @@ use crate::shard::owner::Owner;
 use crate::shard::table::{Replacement, Scope};
 
 /// What a push to a group replaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum GroupMethod {
     /// `PUT`: the whole group.
     Group,
     /// `POST`: the families that it brings.
     Families,
+    /// The whole group as another gateway kept it, with the times of its pushes there.
+    Restored(PushTimes),
 }
 
 /// What became of one attempt.
@@ -86,9 +88,14 @@ impl Ingest {
         }
         let owner = Owner::Group(Arc::clone(&entry.group));
         let state = entry.state();
-        let times = PushTimes { push: unix_seconds(), failure: state.failure_time };
+        let times = match method {
+            GroupMethod::Restored(times) => times,
+            GroupMethod::Group | GroupMethod::Families => {
+                PushTimes { push: unix_seconds(), failure: state.failure_time }
+            }
+        };
         let scope = match method {
-            GroupMethod::Group => ScopeOfPush::Group,
+            GroupMethod::Group | GroupMethod::Restored(_) => ScopeOfPush::Group,
             GroupMethod::Families => ScopeOfPush::Families(replaced_families(&assembled, push.format)),
         };
         self.add_times(&mut assembled, push.group, times)?;
@@ -271,11 +278,13 @@ struct GroupChange<'a> {
     shares: Vec<usize>,
 }
 
-/// The values of `push_time_seconds` and `push_failure_time_seconds`.
-#[derive(Clone, Copy)]
-struct PushTimes {
-    push: f64,
-    failure: f64,
+/// The values of `push_time_seconds` and `push_failure_time_seconds`: Unix seconds, 0 for never.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PushTimes {
+    /// Of the last push that succeeded.
+    pub push: f64,
+    /// Of the last one that failed.
+    pub failure: f64,
 }
 
 /// What a push replaces, before its families have ids.

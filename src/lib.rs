@@ -95,8 +95,8 @@ pub async fn run(
     let telemetry = serve_telemetry(state.clone(), listeners.telemetry)?;
     let server = serve(&http, state.clone(), listeners.pushes_and_pages)?;
     let handle = server.handle();
-    let telemetry_handle = telemetry.handle();
-    let telemetry = actix_rt::spawn(telemetry);
+    let telemetry_handle = telemetry.as_ref().map(Server::handle);
+    let telemetry = telemetry.map(actix_rt::spawn);
     let reloading = actix_rt::spawn(reload_on_hangup(state.clone()));
     let upkeep = actix_rt::spawn(keep_up(state.clone()));
     let expiring = state.clone();
@@ -106,8 +106,10 @@ pub async fn run(
         ended = &mut server => ended.map_err(std::io::Error::other)??,
         () = drain(&http, &state, &handle, asked_to_end(&state, shutdown)) => {}
     }
-    telemetry_handle.stop(false).await;
-    telemetry.abort();
+    if let (Some(handle), Some(telemetry)) = (telemetry_handle, telemetry) {
+        handle.stop(false).await;
+        telemetry.abort();
+    }
     reloading.abort();
     upkeep.abort();
     expiry.abort();
@@ -222,13 +224,16 @@ fn serve(config: &HttpConfig, state: web::Data<AppState>, listeners: Vec<TcpList
 }
 
 /// Serves own metrics and health on an address of their own, if there is one.
-fn serve_telemetry(state: web::Data<AppState>, listeners: Vec<TcpListener>) -> std::io::Result<Server> {
+fn serve_telemetry(state: web::Data<AppState>, listeners: Vec<TcpListener>) -> std::io::Result<Option<Server>> {
+    if listeners.is_empty() {
+        return Ok(None);
+    }
     let app = move || App::new().app_data(state.clone()).configure(http::configure_telemetry);
     let mut server = HttpServer::new(app).workers(1).disable_signals();
     for listener in listeners {
         server = server.listen(listener)?;
     }
-    Ok(server.run())
+    Ok(Some(server.run()))
 }
 
 /// Lets the kernel hold little more of a response than is on its way: a slow reader then takes its page in small steps, and is

@@ -36,9 +36,13 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
         service.service(web::resource(page).get(scrape::page).default_service(only("GET")));
     }
     for path in ["/metrics", "/metrics/"] {
-        let resource = pushes(path, config.door);
+        // Without labels there is no group.
+        let (resource, methods) = match config.door {
+            Door::Replace => (web::resource(path), "GET"),
+            Door::Aggregate | Door::Source => (pushes(path, config.door), "GET, POST, PUT, DELETE"),
+        };
         service.service(match page {
-            "/metrics" => resource.get(scrape::page).default_service(only("GET, POST, PUT, DELETE")),
+            "/metrics" => resource.get(scrape::page).default_service(only(methods)),
             _ => resource.default_service(only("POST, PUT, DELETE")),
         });
     }

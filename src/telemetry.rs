@@ -34,6 +34,7 @@ pub struct IngestMetrics {
     ignored_timestamps: Counter,
     discarded_samples: Counter,
     help_changes: Counter,
+    expired: Counter,
 }
 
 /// What scrapes count.
@@ -52,6 +53,10 @@ pub struct Observed {
     pub families: usize,
     /// Series stored or being admitted.
     pub series: usize,
+    /// Sources that live.
+    pub sources: usize,
+    /// Groups.
+    pub groups: usize,
     /// Bytes of bodies being read or decoded.
     pub inflight_bytes: usize,
     /// Scrapes being streamed.
@@ -92,6 +97,7 @@ impl Telemetry {
             ignored_timestamps: counter!("catchment_ignored_timestamps_total"),
             discarded_samples: counter!("catchment_discarded_samples_total"),
             help_changes: counter!("catchment_help_changes_total"),
+            expired: counter!("catchment_expired_total"),
         })
     }
 
@@ -124,6 +130,8 @@ impl Telemetry {
             self.process.collect();
             gauge!("catchment_families").set(observed.families as f64);
             gauge!("catchment_series").set(observed.series as f64);
+            gauge!("catchment_sources").set(observed.sources as f64);
+            gauge!("catchment_groups").set(observed.groups as f64);
             gauge!("catchment_inflight_bytes").set(observed.inflight_bytes as f64);
             gauge!("catchment_concurrent_scrapes").set(observed.scrapes as f64);
             for (shard, (batches, bytes)) in observed.queues.iter().enumerate() {
@@ -154,7 +162,10 @@ fn describe() {
     describe_histogram!("catchment_scrape_duration_seconds", "time from a scrape's start to its last byte handed on");
     describe_histogram!("catchment_merge_duration_seconds", "time a shard takes to merge one batch");
     describe_gauge!("catchment_families", "families known");
-    describe_gauge!("catchment_series", "series stored, and series being admitted");
+    describe_gauge!("catchment_series", "series and values of sources stored, and those being admitted");
+    describe_gauge!("catchment_sources", "sources that live");
+    describe_gauge!("catchment_groups", "groups that have been pushed to");
+    describe_counter!("catchment_expired_total", "series, sources and groups whose time was over");
     describe_gauge!("catchment_shard_series", "series stored by a shard");
     describe_gauge!("catchment_shard_queue_batches", "batches on their way to a shard");
     describe_gauge!("catchment_shard_queue_bytes", "bytes of batches on their way to a shard");
@@ -185,6 +196,11 @@ impl IngestMetrics {
     pub fn ignored(&self, timestamps: u64, discarded_samples: u64) {
         self.ignored_timestamps.increment(timestamps);
         self.discarded_samples.increment(discarded_samples);
+    }
+
+    /// The time of so many series, sources or groups was over.
+    pub fn expired(&self, count: usize) {
+        self.expired.increment(count as u64);
     }
 
     /// A pushed help differs from the family's.

@@ -105,6 +105,8 @@ impl AppState {
         Observed {
             families: self.parts.registry.len(),
             series: self.parts.ingest.series(),
+            sources: self.parts.ingest.sources(),
+            groups: self.parts.ingest.groups().len(),
             inflight_bytes: self.inflight.taken(),
             scrapes: self.scrapes.taken(),
             queues: self.parts.shards.gates().map(|gate| (gate.batches.taken(), gate.bytes.taken())).collect(),

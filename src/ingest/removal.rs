@@ -73,19 +73,22 @@ impl Ingest {
     /// Removes series, sources and groups whose time is over.
     async fn expire(&self) -> Result<(), Refusal> {
         const SOURCES_AT_ONCE: usize = 64;
-        self.parts.shards.sweep(&Selection::Expired).await?;
+        let mut expired = self.parts.shards.sweep(&Selection::Expired).await?;
         loop {
             let ended = self.sources.end_expired(self.parts.clock.now(), SOURCES_AT_ONCE);
             for source in &ended {
                 self.parts.shards.forget_source(source.id).await?;
             }
+            expired += ended.len();
             if ended.len() < SOURCES_AT_ONCE {
                 break;
             }
         }
         for entry in self.groups.expired(self.parts.clock.now()) {
             self.delete_expired_group(&entry).await?;
+            expired += 1;
         }
+        self.parts.metrics.expired(expired);
         self.parts.registry.remove_deserted();
         Ok(())
     }

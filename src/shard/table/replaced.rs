@@ -76,7 +76,10 @@ impl Table {
         if !self.past.is_empty() {
             self.past.forget_before(change.oldest_shown);
         }
-        let held = std::mem::take(&mut self.groups.entry(change.group.id).or_default().slots);
+        let mut held = std::mem::take(&mut self.groups.entry(change.group.id).or_default().slots);
+        // A slot stands twice if its series was removed by itself and came again.
+        held.sort_unstable();
+        held.dedup();
         let mut slots = Vec::with_capacity(batch.len());
         let mut batch = batch;
         for (series, value) in values(&mut batch) {

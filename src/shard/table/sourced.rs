@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+use super::slots::Slots;
 use super::{Stored, Table};
 use crate::aggregate::{
     NumberRule, add_histogram, add_summary, counter_increment, histogram_increment, merge_counter_extra, merge_number,
@@ -52,6 +53,14 @@ pub(super) struct SourcePart {
     source: Arc<Source>,
     /// Slots; some may have been given to other series since, or have lost the source's value.
     slots: Vec<u32>,
+}
+
+impl SourcePart {
+    const USUAL_SLOTS: usize = 1024;
+}
+
+fn has_value_of(series: &Slots, slot: u32, source: u32) -> bool {
+    matches!(series.get(slot).map(|series| &series.stored), Some(Stored::Sourced(sourced)) if sourced.has_value_of(source))
 }
 
 impl Sourced {
@@ -284,7 +293,15 @@ impl Table {
             self.source_values += 1;
             source.add_series();
             let part = || SourcePart { source: Arc::clone(source), slots: Vec::new() };
-            self.sources.entry(source.id).or_insert_with(part).slots.push(slot);
+            let slots = &mut self.sources.entry(source.id).or_insert_with(part).slots;
+            slots.push(slot);
+            if slots.len() >= SourcePart::USUAL_SLOTS && slots.len().is_power_of_two() {
+                // Series that have gone, and come again, would make it grow for ever.
+                let series = &self.series;
+                slots.retain(|slot| has_value_of(series, *slot, source.id));
+                slots.sort_unstable();
+                slots.dedup();
+            }
         }
     }
 

@@ -6,6 +6,7 @@ pub mod arguments;
 pub mod check;
 pub mod error;
 pub mod file;
+mod given;
 pub mod layers;
 mod presets;
 mod reader;

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use actix_web::http::Uri;
 
-use super::error::{ConfigError, Origin};
-use super::layers::Given;
+use super::error::ConfigError;
+use super::given::{Given, Origin};
 use super::presets::{FlagStyle, Meaning, Preset};
 use super::settings::{SettingForm, setting};
 

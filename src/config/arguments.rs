@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::error::{ConfigError, Origin};
-use super::layers::Given;
+use super::error::ConfigError;
+use super::given::{Given, Origin};
 use super::settings::{SETTINGS, Setting, SettingForm};
 
 /// What the program understands.

@@ -5,8 +5,8 @@ mod rules;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::error::{ConfigError, Origin};
-use super::layers::Given;
+use super::error::ConfigError;
+use super::given::{Given, Origin};
 use super::settings::{SettingForm, setting};
 use crate::rules::RuleSet;
 

@@ -10,16 +10,8 @@ use super::file::ConfigFile;
 use super::presets::{PRESETS, Preset};
 use super::settings::{SETTINGS, Setting, SettingForm, setting_of_variable};
 
-pub use super::error::{ConfigError, Origin};
-
-/// A setting as it was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
-    /// One text, or several for a list.
-    pub texts: Vec<String>,
-    /// The highest layer that gave it.
-    pub origin: Origin,
-}
+pub use super::error::ConfigError;
+pub use super::given::{Given, Origin};
 
 /// All settings as text, each known with its origin. Not `Debug`: some are secrets.
 #[derive(Clone)]

@@ -17,9 +17,9 @@ use crate::model::value::{
 pub enum NumberRule {
     /// Counters, untyped series, gauges under `sum`.
     Add,
-    /// Gauges under `last`.
+    /// Gauges under `last`; histograms and summaries too may give way to the pushed one.
     Last,
-    /// Gauges under `min`, `max` and `mean`.
+    /// Gauges under `min`, `max` and `mean`, and whatever is merged over a window, also as a sum.
     Window(GaugeRule),
     /// Counters and untyped series of a source: its running total.
     Running,
@@ -90,18 +90,18 @@ fn keep_newest(stored: &mut Exemplar, pushed: Exemplar) {
     }
 }
 
-/// Merges a pushed histogram; a stored value of another shape gives way.
-pub fn merge_histogram(stored: &mut Value, pushed: Histogram) {
+/// Merges a pushed histogram; a stored value of another shape gives way, and any under [`NumberRule::Last`].
+pub fn merge_histogram(stored: &mut Value, pushed: Histogram, rule: NumberRule) {
     match stored {
-        Value::Histogram(histogram) => add_histogram(histogram, pushed),
+        Value::Histogram(histogram) if rule != NumberRule::Last => add_histogram(histogram, pushed),
         other => *other = Value::Histogram(Box::new(pushed)),
     }
 }
 
-/// Merges a pushed summary; a stored value of another shape gives way.
-pub fn merge_summary(stored: &mut Value, pushed: Summary) {
+/// Merges a pushed summary; a stored value of another shape gives way, and any under [`NumberRule::Last`].
+pub fn merge_summary(stored: &mut Value, pushed: Summary, rule: NumberRule) {
     match stored {
-        Value::Summary(summary) => add_summary(summary, &pushed),
+        Value::Summary(summary) if rule != NumberRule::Last => add_summary(summary, &pushed),
         other => *other = Value::Summary(Box::new(pushed)),
     }
 }
@@ -342,6 +342,20 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_value_may_take_the_place_of_the_stored_one() {
+        let summary = |count| Summary { count: Some(count), ..Summary::default() };
+        let histogram = |count| Histogram { count: Some(count), ..Histogram::default() };
+        for (rule, expected) in [(NumberRule::Add, 3.0), (NumberRule::Last, 2.0)] {
+            let mut stored = Value::Summary(Box::new(summary(1.0)));
+            merge_summary(&mut stored, summary(2.0), rule);
+            assert_eq!(stored, Value::Summary(Box::new(summary(expected))));
+            let mut stored = Value::Histogram(Box::new(histogram(1.0)));
+            merge_histogram(&mut stored, histogram(2.0), rule);
+            assert_eq!(stored, Value::Histogram(Box::new(histogram(expected))));
+        }
+    }
+
+    #[test]
     fn windows_forget_what_is_older_than_their_length() {
         let mut window = GaugeWindow { rule: GaugeRule { policy: GaugePolicy::Max, window: 1200 }, slices: Vec::new() };
         for (now, pushed) in [(0, 9.0), (600, 1.0), (700, 5.0)] {
@@ -356,6 +370,8 @@ mod tests {
         assert_eq!(shown(GaugePolicy::Mean, 700), Some(5.0));
         assert_eq!(shown(GaugePolicy::Max, 1299), Some(9.0), "shown for the whole window");
         assert_eq!(shown(GaugePolicy::Max, 1300), Some(5.0), "the value of time 0 has left");
+        assert_eq!(shown(GaugePolicy::Sum, 700), Some(15.0));
+        assert_eq!(shown(GaugePolicy::Sum, 1300), Some(6.0));
         assert_eq!(shown(GaugePolicy::Mean, 1900), Some(5.0));
         assert_eq!(shown(GaugePolicy::Mean, 2000), None, "nothing is left");
         assert_eq!(shown(GaugePolicy::Min, 5000), None);

@@ -1,27 +1,31 @@
 //! A push between its decoding and its way to the shards: samples become series of families, checked to the end.
 //!
 //! [`Assembler::assemble`] is pure: it looks at the register of families and changes nothing, so whatever it refuses leaves
-//! no trace. Its steps: `families` finds the family of each name, `series` puts samples into series and
-//! splits them by shard.
+//! no trace. Its steps: `families` finds the family of each name, `treatment` tells what is done with its series by the rules
+//! and by the `mode` that a series asks for, `series` puts samples into series and splits them by shard.
 
 mod families;
+mod mode;
 mod seen;
 mod series;
+mod treatment;
 
 use std::sync::Arc;
 
+use crate::aggregate::NumberRule;
 use crate::exposition::decoded::Decoded;
 use crate::exposition::error::{DecodeError, Excerpt, Limits, Place};
 use crate::model::door::Door;
 use crate::model::family::Family;
-use crate::model::labels::GroupLabels;
+use crate::model::labels::{GroupLabels, escape_value, spelt_name};
 use crate::model::value::{GaugePolicy, GaugeRule, Millis};
 use crate::registry::{Registry, Wanted};
-use crate::rules::RuleSet;
+use crate::rules::{Rule, RuleSet};
 use crate::shard::batch::{Batch, Router, SeriesRule};
 
 use families::FamilyPlan;
 use seen::SeenSeries;
+use treatment::Treatments;
 
 /// What is done with pushed values, from the configuration.
 #[derive(Clone, Debug)]
@@ -38,6 +42,33 @@ pub struct PushRules {
     pub mode_label: Option<Box<str>>,
     /// The limits of one push.
     pub limits: Limits,
+}
+
+impl PushRules {
+    /// Whether all aggregated gauges of a family show a window: what was added up before that was known is no value within it.
+    pub fn has_windows(&self, family: &str) -> bool {
+        let candidates = self.rules.candidates(family);
+        if candidates.depends_on_labels() || self.mode_label.is_some() {
+            return false;
+        }
+        matches!(self.aggregated_gauges(candidates.choose("")), NumberRule::Window(_))
+    }
+
+    /// How aggregated gauges are merged that meet this rule.
+    fn aggregated_gauges(&self, rule: Option<&Rule>) -> NumberRule {
+        let GaugeRule { policy, window } = self.gauges.aggregate;
+        NumberRule::of_gauges(GaugeRule {
+            policy: rule.and_then(|rule| rule.gauge).unwrap_or(policy),
+            window: rule.and_then(|rule| rule.window).unwrap_or(window),
+        })
+    }
+
+    /// The label that holds modes, if the push may have it. Read in the door that merges; elsewhere it is a label as others.
+    fn mode_label_in(&self, text: &str, pushed: Pushed<'_>) -> Option<&str> {
+        let label = self.mode_label.as_deref().filter(|_| pushed.door == Door::Aggregate)?;
+        let is_in_text = memchr::memmem::find(text.as_bytes(), escape_value(label).as_bytes()).is_some();
+        (is_in_text || pushed.labels.contains(&spelt_name(label))).then_some(label)
+    }
 }
 
 /// What a gauge shows, by door.
@@ -90,6 +121,9 @@ pub enum PushError {
     /// A value, or a label set, that the family's kind cannot have.
     #[error(transparent)]
     InvalidSample(DecodeError),
+    /// Samples with timestamps, by the door that shows what was pushed last. In the Pushgateway's words, which clients look for.
+    #[error("pushed metrics must not have timestamps")]
+    Timestamps,
 }
 
 /// `place: expected E, got G`.
@@ -104,13 +138,15 @@ pub struct Assembled {
     pub families: Vec<PlannedFamily>,
     /// What is done with the series; updates refer to them by index.
     pub rules: Vec<SeriesRule>,
-    /// Released families whose names the push takes.
+    /// Released families whose names the push takes, each once.
     pub releases: Vec<Arc<Family>>,
     /// One for each shard; empty where the push brings nothing.
     pub batches: Vec<Batch>,
     /// Samples; whole histograms and summaries count as one.
     pub samples: u64,
-    /// Samples of summaries that the policy drops.
+    /// Families of which all that is stored goes before the push is applied, each once; by index.
+    pub replaced_families: Vec<u32>,
+    /// Samples that are checked and dropped: by a rule, or by the policy of summaries.
     pub discarded_samples: u64,
     /// Timestamps that came with samples; merged values have none.
     pub ignored_timestamps: u64,
@@ -129,6 +165,8 @@ pub struct PlannedFamily {
     pub series: usize,
     /// Whether one of them has a label name in quotes.
     pub has_quoted_labels: bool,
+    /// How many of its series may be stored: the least of the rules that those of this push meet.
+    pub max_series: Option<usize>,
 }
 
 impl Assembled {
@@ -140,6 +178,7 @@ impl Assembled {
             releases: Vec::new(),
             batches: (0..shards).map(|_| Batch::default()).collect(),
             samples: 0,
+            replaced_families: Vec::new(),
             discarded_samples: 0,
             ignored_timestamps: 0,
         }
@@ -178,19 +217,36 @@ impl Assembler {
         registry: &Registry,
         router: &Router,
     ) -> Result<Assembled, PushError> {
+        if pushed.door == Door::Replace && decoded.timestamps > 0 {
+            return Err(PushError::Timestamps);
+        }
         let samples = decoded.parts() as u64;
+        let mode_label = rules.mode_label_in(text, pushed);
+        let mut treatments = Treatments::new(rules, pushed.door, pushed.lifetime, mode_label);
         // Looked at for the names only: a large push must not keep others from registering theirs.
-        self.plan.resolve(text, decoded, rules, &registry.view(), router)?;
-        let context =
-            series::Context { text, group: pushed.labels, limits: &rules.limits, router, places: decoded.places };
-        let (batches, discarded_samples) = series::assemble(&context, decoded, &mut self.plan, &mut self.seen)?;
-        let (families, rules) = self.plan.take_families();
+        self.plan.resolve(text, decoded, pushed, &mut treatments, &registry.view(), router)?;
+        let context = series::Context {
+            text,
+            door: pushed.door,
+            group: pushed.labels,
+            limits: &rules.limits,
+            router,
+            places: decoded.places,
+        };
+        let (batches, discarded_samples) =
+            series::assemble(&context, decoded, &mut self.plan, &mut treatments, &mut self.seen)?;
+        let (mut families, releases) = self.plan.take_families();
+        for (index, planned) in families.iter_mut().enumerate() {
+            planned.max_series = treatments.max_series(index);
+        }
+        let (rules, replaced_families) = treatments.finish();
         Ok(Assembled {
             families,
             rules,
-            releases: Vec::new(),
+            releases,
             batches,
             samples,
+            replaced_families,
             discarded_samples,
             ignored_timestamps: decoded.timestamps,
         })

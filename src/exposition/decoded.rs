@@ -83,7 +83,7 @@ pub struct WholeHistogram {
 pub struct WholeSummary {
     /// Whose value it is.
     pub series: SeriesText,
-    /// As pushed, less its quantiles.
+    /// As pushed; the quantiles in any order.
     pub summary: Summary,
 }
 

@@ -17,8 +17,8 @@ pub struct Limits {
     pub series_length: usize,
     /// The label texts of one push: a long path may make them far longer than its body.
     pub push_length: usize,
-    /// Samples of one push: lines of text; in protobuf families, metrics and buckets. Each takes memory while it is decoded, however
-    /// short it is. Also lines of HELP and TYPE.
+    /// Samples of one push: lines of text; in protobuf families, metrics, buckets and quantiles. Each takes memory while it is
+    /// decoded, however short it is. Also lines of HELP and TYPE.
     pub samples: usize,
 }
 

@@ -73,21 +73,23 @@ impl<'a> Lines<'a> {
         out.extend_from_slice(b"} ");
     }
 
-    /// The same for a bucket, whose label `le` is written by `bound`.
-    pub fn begin_bucket(self, out: &mut Vec<u8>, bound: impl FnOnce(&mut Vec<u8>)) {
+    /// The same for a bucket or a quantile, whose place among those of its series is the last label's value.
+    pub fn begin_at(self, out: &mut Vec<u8>, suffix: &str, label: &str, position: impl FnOnce(&mut Vec<u8>)) {
         if self.family.is_quoted {
-            self.begin_quoted(out, "_bucket");
+            self.begin_quoted(out, suffix);
             out.push(b',');
         } else {
             out.extend_from_slice(self.family.name.as_bytes());
-            out.extend_from_slice(b"_bucket{");
+            out.extend_from_slice(suffix.as_bytes());
+            out.push(b'{');
         }
         out.extend_from_slice(self.labels.as_bytes());
         if !self.labels.is_empty() {
             out.push(b',');
         }
-        out.extend_from_slice(b"le=\"");
-        bound(out);
+        out.extend_from_slice(label.as_bytes());
+        out.extend_from_slice(b"=\"");
+        position(out);
         out.extend_from_slice(b"\"} ");
     }
 

@@ -11,7 +11,7 @@ use crate::aggregate::shown_gauge;
 use crate::model::family::MetricKind;
 use crate::model::labels::has_label;
 use crate::model::timestamp::Timestamp;
-use crate::model::value::{Exemplar, Histogram, Millis, Summary, Value};
+use crate::model::value::{Exemplar, Histogram, Millis, Quantile, Summary, Value};
 
 /// Appends the HELP line, if there is a help, the TYPE line, and the UNIT line, if there is a unit that the name ends in.
 pub fn write_header(out: &mut Vec<u8>, family: &ShownFamily) {
@@ -115,14 +115,20 @@ impl Writer<'_> {
     }
 
     fn bucket(&mut self, bound: f64, count: f64, exemplar: Option<&Exemplar>) {
-        self.lines.begin_bucket(self.out, |out| write_bound(out, bound));
+        self.lines.begin_at(self.out, "_bucket", "le", |out| write_bound(out, bound));
         write_float(self.out, count);
         self.exemplar(exemplar);
         self.out.push(b'\n');
     }
 
-    /// "Summary": a sum is no less than zero.
+    /// "Summary": a sum is no less than zero, quantiles are from 0 to 1, and their values no less than zero, or NaN.
     fn summary(&mut self, summary: &Summary) {
+        let may_show = |of: &&Quantile| (0.0..=1.0).contains(&of.quantile) && (of.value >= 0.0 || of.value.is_nan());
+        for of in summary.quantiles.iter().filter(may_show) {
+            self.lines.begin_at(self.out, "", "quantile", |out| write_bound(out, of.quantile));
+            write_float(self.out, of.value);
+            self.out.push(b'\n');
+        }
         if let Some(sum) = summary.sum.filter(|sum| *sum >= 0.0) {
             self.sample("_sum", sum);
         }
@@ -240,6 +246,16 @@ mod tests {
         for (kind, labels, value, expected) in cases {
             assert_eq!(series(kind, labels, &value), expected, "{kind:?} {value:?}");
         }
+    }
+
+    #[test]
+    fn summaries_show_the_quantiles_that_the_format_knows() {
+        let quantiles = [(-1.0, 1.0), (0.0, 1.0), (0.5, -1.0), (0.9, f64::NAN), (1.0, 2.0), (50.0, 3.0)];
+        let quantiles = quantiles.map(|(quantile, value)| Quantile { quantile, value }).to_vec();
+        let summary = Summary { quantiles, sum: Some(-1.0), count: Some(2.0), created: None };
+        let expected = "x{a=\"1\",quantile=\"0.0\"} 1\nx{a=\"1\",quantile=\"0.9\"} NaN\n\
+                        x{a=\"1\",quantile=\"1.0\"} 2\nx_count{a=\"1\"} 2\n";
+        assert_eq!(series(MetricKind::Summary, "a=\"1\"", &Value::Summary(Box::new(summary))), expected);
     }
 
     #[test]

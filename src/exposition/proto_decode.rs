@@ -70,7 +70,7 @@ struct Decoder<'b, 'd, 'a> {
     labels: LabelWriter<'b>,
     /// Metrics begun so far.
     metrics: u32,
-    /// Families, metrics and buckets that the push may still have.
+    /// Families, metrics, buckets and quantiles that the push may still have.
     room: usize,
     /// Samples whose labels have been hashed.
     hashed: usize,
@@ -103,7 +103,7 @@ impl<'b> Decoder<'b, '_, '_> {
         }
     }
 
-    /// Counts families, metrics or buckets: each takes memory while it is decoded, however short it is.
+    /// Counts families, metrics, buckets or quantiles: each takes memory while it is decoded, however short it is.
     #[inline]
     fn take(&mut self, parts: usize) -> Result<()> {
         match self.room.checked_sub(parts) {
@@ -112,7 +112,8 @@ impl<'b> Decoder<'b, '_, '_> {
                 Ok(())
             }
             None => {
-                let expected = format!("at most {} families, metrics and buckets in a push", self.limits.samples);
+                let expected =
+                    format!("at most {} families, metrics, buckets and quantiles in a push", self.limits.samples);
                 Err(self.fault(&expected, "more".to_owned()))
             }
         }

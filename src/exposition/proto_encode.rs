@@ -21,7 +21,7 @@ use crate::model::family::MetricKind;
 use crate::model::labels::{Label, Labels, unescape};
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{
-    Bucket, Counter, Exemplar, Histogram, Millis, NativeBucket, NativeHistogram, Summary, Value,
+    Bucket, Counter, Exemplar, Histogram, Millis, NativeBucket, NativeHistogram, Quantile, Summary, Value,
 };
 
 /// Appends the beginning of a family's message: its length and header. `metrics` bytes that [`write_series`] wrote are to follow.
@@ -170,9 +170,13 @@ fn summary_message(summary: &Summary) -> proto::Summary {
     proto::Summary {
         sample_count: summary.count.map(|count| count as u64),
         sample_sum: summary.sum,
-        quantile: Vec::new(),
+        quantile: summary.quantiles.iter().map(quantile_message).collect(),
         created_timestamp: summary.created.map(timestamp_message),
     }
+}
+
+fn quantile_message(of: &Quantile) -> proto::Quantile {
+    proto::Quantile { quantile: Some(of.quantile), value: Some(of.value) }
 }
 
 fn timestamp_message(timestamp: Timestamp) -> prost_types::Timestamp {

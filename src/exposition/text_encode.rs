@@ -5,7 +5,7 @@ use super::line_encode::{Lines, begin_metadata, shown_labels, write_help};
 use super::number::write_float;
 use super::shown::ShownFamily;
 use crate::aggregate::shown_gauge;
-use crate::model::value::{Histogram, Millis, Value};
+use crate::model::value::{Histogram, Millis, Summary, Value};
 
 /// Appends the HELP line, if there is a help, and the TYPE line.
 pub fn write_header(out: &mut Vec<u8>, family: &ShownFamily) {
@@ -29,7 +29,7 @@ pub fn write_series(out: &mut Vec<u8>, family: &ShownFamily, labels: &str, value
             }
         }
         Value::Histogram(histogram) => write_histogram(out, lines, histogram),
-        Value::Summary(summary) => write_sum_and_count(out, lines, summary.sum, summary.count),
+        Value::Summary(summary) => write_summary(out, lines, summary),
     }
 }
 
@@ -42,11 +42,20 @@ fn write_sample(out: &mut Vec<u8>, lines: Lines<'_>, suffix: &str, value: f64) {
 
 fn write_histogram(out: &mut Vec<u8>, lines: Lines<'_>, histogram: &Histogram) {
     for bucket in &histogram.buckets {
-        lines.begin_bucket(out, |out| write_float(out, bucket.bound));
+        lines.begin_at(out, "_bucket", "le", |out| write_float(out, bucket.bound));
         write_float(out, bucket.count);
         out.push(b'\n');
     }
     write_sum_and_count(out, lines, histogram.sum, histogram.count);
+}
+
+fn write_summary(out: &mut Vec<u8>, lines: Lines<'_>, summary: &Summary) {
+    for of in &summary.quantiles {
+        lines.begin_at(out, "", "quantile", |out| write_float(out, of.quantile));
+        write_float(out, of.value);
+        out.push(b'\n');
+    }
+    write_sum_and_count(out, lines, summary.sum, summary.count);
 }
 
 fn write_sum_and_count(out: &mut Vec<u8>, lines: Lines<'_>, sum: Option<f64>, count: Option<f64>) {
@@ -63,7 +72,7 @@ mod tests {
     use super::*;
     use crate::model::family::{Family, MetricKind};
     use crate::model::name::Escaping;
-    use crate::model::value::{Bucket, Counter, GaugePolicy, GaugeRule, GaugeWindow, Summary};
+    use crate::model::value::{Bucket, Counter, GaugePolicy, GaugeRule, GaugeWindow, Quantile};
     use std::sync::Arc;
 
     fn shown(name: &str, kind: MetricKind, escaping: Escaping) -> ShownFamily {
@@ -102,6 +111,8 @@ mod tests {
             ..Histogram::default()
         };
         let counter = Counter { value: 2.0, ..Counter::default() };
+        let quantiles = [(0.5, f64::NAN), (1.0, 3.0)].map(|(quantile, value)| Quantile { quantile, value });
+        let summary = Summary { quantiles: quantiles.to_vec(), sum: Some(4.0), ..Summary::default() };
         let cases = [
             ("", Value::Number(1.0), "x 1\n"),
             ("", Value::Counter(Box::new(counter)), "x 2\n"),
@@ -118,6 +129,12 @@ mod tests {
                 "x_bucket{le=\"0.5\"} 1\nx_bucket{le=\"+Inf\"} 2\nx_sum 3.5\nx_count 2\n",
             ),
             ("", Value::Summary(Box::new(Summary { count: Some(7.0), ..Summary::default() })), "x_count 7\n"),
+            ("", Value::Summary(Box::new(summary.clone())), "x{quantile=\"0.5\"} NaN\nx{quantile=\"1\"} 3\nx_sum 4\n"),
+            (
+                r#"z="1""#,
+                Value::Summary(Box::new(summary)),
+                "x{z=\"1\",quantile=\"0.5\"} NaN\nx{z=\"1\",quantile=\"1\"} 3\nx_sum{z=\"1\"} 4\n",
+            ),
             ("", Value::Window(Box::new(GaugeWindow { rule, slices: Vec::new() })), ""),
         ];
         let family = shown("x", MetricKind::Untyped, Escaping::Underscores);

@@ -257,6 +257,7 @@ impl Ingest {
                 unit: None,
                 series: 1,
                 has_quoted_labels: group.has_quoted_names(),
+                max_series: None,
             });
             let batch = &mut push.batches[router.shard(hash)];
             let series = batch.push_key(hash, index, rule, &labels);

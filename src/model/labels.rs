@@ -142,7 +142,7 @@ impl GroupLabels {
     /// Takes decoded names and values; no name is empty. Refuses a name that stands twice.
     pub fn new(labels: impl IntoIterator<Item = (String, String)>) -> Result<Self, LabelFault> {
         let mut labels: Vec<(String, String)> =
-            labels.into_iter().map(|(name, value)| (spelt_name(name), escape_value(&value).into_owned())).collect();
+            labels.into_iter().map(|(name, value)| (spelt_name(&name), escape_value(&value).into_owned())).collect();
         labels.sort();
         match labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => Err(LabelFault::Repeated(pair[0].0.clone())),
@@ -198,9 +198,9 @@ impl GroupLabels {
     }
 }
 
-/// A decoded name as canonical text spells it.
-fn spelt_name(name: String) -> String {
-    if is_legacy_label_name(&name) { name } else { format!("\"{}\"", escape_value(&name)) }
+/// A plain name as canonical text spells it.
+pub fn spelt_name(name: &str) -> String {
+    if is_legacy_label_name(name) { name.to_owned() } else { format!("\"{}\"", escape_value(name)) }
 }
 
 /// Appends the canonical text of `text`'s labels to `out`. Group labels win over labels of the same name;
@@ -259,6 +259,17 @@ pub fn write_with_empty<'a>(text: &'a str, empty: impl Iterator<Item = &'a str>)
         write_label(&mut out, label.name, label.value);
     }
     out
+}
+
+/// Appends those labels of canonical text that are to stay.
+pub fn write_kept(out: &mut String, canonical: &str, mut stays: impl FnMut(&Label<'_>) -> bool) {
+    let mut is_first = true;
+    for label in Labels::new(canonical).filter(|label| stays(label)) {
+        if !std::mem::take(&mut is_first) {
+            out.push(',');
+        }
+        write_label(out, label.name, label.value);
+    }
 }
 
 /// Names in quotes come first: without one there, there is none.
@@ -430,6 +441,22 @@ mod tests {
         let mut out = String::new();
         write_canonical(&mut out, text, &group, None, 64)?;
         Ok(out)
+    }
+
+    #[test]
+    fn labels_that_stay_are_still_canonical() {
+        let labels = r#""a.b"="x",job="a\"b",z="1""#;
+        let cases = [
+            (&["a.b", "job", "z"][..], labels),
+            (&["a.b", "z"], r#""a.b"="x",z="1""#),
+            (&["job"], r#"job="a\"b""#),
+            (&[], ""),
+        ];
+        for (stay, expected) in cases {
+            let mut out = String::new();
+            write_kept(&mut out, labels, |label| stay.contains(&&*label.plain_name()));
+            assert_eq!(out, expected);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub enum Value {
     Number(f64),
     /// A counter that came with more than its value.
     Counter(Box<Counter>),
-    /// An aggregated gauge under `min`, `max` or `mean`.
+    /// An aggregated number of which only what was pushed lately is shown.
     Window(Box<GaugeWindow>),
     /// A histogram: classic, native, or both.
     Histogram(Box<Histogram>),
@@ -152,13 +152,13 @@ pub struct NativeBucket {
 /// A quantile of a summary.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantile {
-    /// Which one, from 0 to 1; the label `quantile`.
+    /// Which one, from 0 to 1 if it is a sound one; never NaN; the label `quantile`.
     pub quantile: f64,
     /// The value at or below which that part of the observations lies.
     pub value: f64,
 }
 
-/// A summary. Its quantiles cannot be merged, so there are none where values are.
+/// A summary. Quantiles cannot be merged, so there are none where summaries are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// By ascending quantile, each once.
@@ -169,6 +169,13 @@ pub struct Summary {
     pub count: Option<f64>,
     /// When counting began.
     pub created: Option<Timestamp>,
+}
+
+impl Summary {
+    /// Memory held besides the summary itself.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.quantiles[..])
+    }
 }
 
 /// What was pushed to a gauge within one slice of the window.
@@ -201,7 +208,7 @@ pub enum GaugePolicy {
     Mean,
 }
 
-/// A gauge policy with the length of its window; `Last` and `Sum` have no use for the length.
+/// A gauge policy with the length of its window. Gauges under `Last`, and mostly those under `Sum`, have no use for the length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GaugeRule {
     /// Which of the values is shown.

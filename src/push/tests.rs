@@ -1,12 +1,20 @@
 //! Pushes assembled by tables, and against a naive twin.
 
+mod doors;
+mod modes;
+mod quantiles;
+mod rules;
+
 use super::*;
 use crate::exposition::decode;
 use crate::exposition::format::PushFormat;
+use crate::exposition::number::float_text;
 use crate::model::family::MetricKind;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{Histogram, Summary};
 use crate::registry::{Entry, Registry};
+use crate::rules::Rule;
+use crate::shard::batch::SeriesRef;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -14,6 +22,10 @@ struct Fixture {
     registry: Registry,
     router: Router,
     rules: PushRules,
+    door: Door,
+    lifetime: Option<Millis>,
+    /// Names of released families.
+    released: &'static [&'static str],
 }
 
 impl Fixture {
@@ -29,7 +41,23 @@ impl Fixture {
             mode_label: None,
             limits: Limits::default(),
         };
-        Self { registry: Registry::new(100), router: Router::new(shards), rules }
+        Self {
+            registry: Registry::new(100),
+            router: Router::new(shards),
+            rules,
+            door: Door::Aggregate,
+            lifetime: None,
+            released: &[],
+        }
+    }
+
+    fn by(self, door: Door) -> Self {
+        Self { door, ..self }
+    }
+
+    fn with_rules(mut self, rules: Vec<Rule>) -> Self {
+        self.rules.rules = RuleSet::new(rules);
+        self
     }
 
     fn assemble(&self, body: &str, group: &GroupLabels) -> Result<Assembled, PushError> {
@@ -40,36 +68,63 @@ impl Fixture {
         let (mut decoded, mut arena) = (Decoded::default(), Vec::new());
         let text = decode(format, body, &self.rules.limits, self.router.hasher(), &mut arena, &mut decoded)
             .map_err(PushError::Malformed)?;
-        let pushed = Pushed { door: Door::Aggregate, labels: group, lifetime: None, is_released: &|_| false };
+        let is_released = |family: &Family| self.released.contains(&&*family.name);
+        let pushed = Pushed { door: self.door, labels: group, lifetime: self.lifetime, is_released: &is_released };
         Assembler::default().assemble(text, &mut decoded, pushed, &self.rules, &self.registry, &self.router)
     }
 
     /// Assembles and registers.
     fn push(&self, body: &str) -> Result<Assembled, PushError> {
         let push = self.assemble(body, &GroupLabels::default())?;
-        let again = self.assemble(body, &GroupLabels::default())?;
-        let wanted = again.families.into_iter().map(|family| family.wanted).collect();
-        let entry = Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false };
-        assert!(self.registry.commit(entry).is_ok());
+        self.register(self.assemble(body, &GroupLabels::default())?);
         Ok(push)
+    }
+
+    fn register(&self, Assembled { families, releases, .. }: Assembled) {
+        let wanted = families.into_iter().map(|family| family.wanted).collect();
+        let is_released = |family: &Family| self.released.contains(&&*family.name);
+        let entry = Entry { wanted, door: self.door, releases: &releases, is_released: &is_released };
+        assert!(self.registry.commit(entry).is_ok());
     }
 }
 
-/// Everything a push holds, as text by series.
+/// Everything a push holds, as text by series; each is in it once.
 fn contents(push: &Assembled) -> BTreeMap<String, String> {
-    let mut contents = BTreeMap::new();
+    let updates = updates(push);
+    let contents: BTreeMap<String, String> = updates.iter().cloned().collect();
+    assert_eq!(contents.len(), updates.len(), "a series is in a push once");
+    contents
+}
+
+/// Everything a push holds: numbers, then histograms, then summaries, in the order in which each shard gets them.
+fn updates(push: &Assembled) -> Vec<(String, String)> {
+    let mut updates = Vec::new();
     for batch in &push.batches {
-        let mut add = |series, value: String| {
-            let family: crate::shard::batch::SeriesRef = series;
-            let name = push.families[family.family as usize].wanted.name();
-            let key = format!("{name}{{{}}}", batch.key(family));
-            assert!(contents.insert(key, value).is_none(), "a series is in a push once");
+        let mut add = |series: SeriesRef, value: String| {
+            let name = push.families[series.family as usize].wanted.name();
+            updates.push((format!("{name}{{{}}}", batch.key(series)), value));
         };
         batch.numbers.iter().for_each(|update| add(update.series, update.value.to_string()));
         batch.histograms.iter().for_each(|update| add(update.series, histogram_text(&update.histogram)));
         batch.summaries.iter().for_each(|update| add(update.series, summary_text(&update.summary)));
     }
-    contents
+    updates
+}
+
+/// The rule of each series of a push.
+fn series_rules(push: &Assembled) -> BTreeMap<String, SeriesRule> {
+    let mut rules = BTreeMap::new();
+    for batch in &push.batches {
+        for series in batch.series() {
+            let name = push.families[series.family as usize].wanted.name();
+            rules.insert(format!("{name}{{{}}}", batch.key(series)), push.rules[series.rule as usize]);
+        }
+    }
+    rules
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(series, value)| ((*series).to_owned(), (*value).to_owned())).collect()
 }
 
 fn histogram_text(histogram: &Histogram) -> String {
@@ -79,7 +134,9 @@ fn histogram_text(histogram: &Histogram) -> String {
 }
 
 fn summary_text(summary: &Summary) -> String {
-    format!("sum {:?} count {:?}", summary.sum, summary.count)
+    let quantiles: String =
+        summary.quantiles.iter().map(|of| format!("{}:{} ", of.quantile, float_text(of.value))).collect();
+    format!("{quantiles}sum {:?} count {:?}", summary.sum, summary.count)
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub struct HistogramUpdate {
 pub struct SummaryUpdate {
     /// Which series.
     pub series: SeriesRef,
-    /// Sum and count.
+    /// Quantiles by ascending quantile, each once; none where summaries are merged.
     pub summary: Summary,
 }
 
@@ -153,6 +153,7 @@ impl Batch {
             + exemplars.map(|exemplar| exemplar.labels.len()).sum::<usize>()
             + size_of_val(&self.histograms[..])
             + size_of_val(&self.summaries[..])
+            + self.summaries.iter().map(|update| update.summary.bytes()).sum::<usize>()
             + histograms
     }
 

@@ -226,7 +226,10 @@ fn the_parts_of_a_push_are_counted() {
     ];
     for (family, copies) in parts {
         let error = refused(family.clone(), copies).expect_err("too many");
-        assert!(error.ends_with("expected at most 5 families, metrics and buckets in a push, got more"), "{error}");
+        assert!(
+            error.ends_with("expected at most 5 families, metrics, buckets and quantiles in a push, got more"),
+            "{error}"
+        );
     }
     assert_eq!(refused(family(vec![]), 5), Ok(()));
     let many = histogram(proto::Histogram {

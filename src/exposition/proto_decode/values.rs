@@ -7,7 +7,7 @@ use crate::exposition::decoded::{SampleExtra, SeriesText, WholeSummary};
 use crate::exposition::error::Place;
 use crate::exposition::exemplar::exemplar_labels;
 use crate::model::timestamp::Timestamp;
-use crate::model::value::{Exemplar, Summary};
+use crate::model::value::{Exemplar, Quantile, Summary};
 
 impl<'b> Decoder<'b, '_, '_> {
     /// A `Gauge` or `Untyped`.
@@ -43,7 +43,6 @@ impl<'b> Decoder<'b, '_, '_> {
         Ok(())
     }
 
-    /// Quantiles are passed over: they cannot be merged.
     pub(super) fn summary(&mut self, series: SeriesText, mut message: Fields<'b>) -> Result<()> {
         const COUNT: Tag = Tag::varint(1);
         const SUM: Tag = Tag::double(2);
@@ -54,13 +53,28 @@ impl<'b> Decoder<'b, '_, '_> {
             match tag {
                 COUNT => summary.count = Some(self.whole_count(message.varint()?)?),
                 SUM => summary.sum = Some(message.double()?),
-                QUANTILE => drop(message.message()?),
+                QUANTILE => summary.quantiles.push(self.quantile(message.message()?)?),
                 CREATED => summary.created = Some(timestamp(message.message()?)?),
                 other => message.skip(other, "Summary", 4)?,
             }
         }
         self.decoded.summaries.push(WholeSummary { series, summary });
         Ok(())
+    }
+
+    fn quantile(&mut self, mut message: Fields<'b>) -> Result<Quantile> {
+        const QUANTILE: Tag = Tag::double(1);
+        const VALUE: Tag = Tag::double(2);
+        self.take(1)?;
+        let mut quantile = Quantile { quantile: 0.0, value: 0.0 };
+        while let Some(tag) = message.tag()? {
+            match tag {
+                QUANTILE => quantile.quantile = message.double()?,
+                VALUE => quantile.value = message.double()?,
+                other => message.skip(other, "Quantile", 2)?,
+            }
+        }
+        Ok(quantile)
     }
 
     pub(super) fn exemplar(&mut self, mut message: Fields<'b>) -> Result<Exemplar> {

@@ -21,15 +21,16 @@ impl Table {
                 merge_counter_extra(value, created, exemplar);
             }
         }
+        let rule = |series: SeriesRef| context.rules[series.rule as usize].numbers;
         for HistogramUpdate { series, histogram } in histograms {
             match self.aggregated(&batch, series, context) {
-                Some(value) => merge_histogram(value, histogram),
+                Some(value) => merge_histogram(value, histogram, rule(series)),
                 None => self.create_aggregated(&batch, series, context, Value::Histogram(Box::new(histogram)), now),
             }
         }
         for SummaryUpdate { series, summary } in summaries {
             match self.aggregated(&batch, series, context) {
-                Some(value) => merge_summary(value, summary),
+                Some(value) => merge_summary(value, summary, rule(series)),
                 None => self.create_aggregated(&batch, series, context, Value::Summary(Box::new(summary)), now),
             }
         }

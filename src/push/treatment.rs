@@ -1,0 +1,185 @@
+//! How the series of a push are treated: how their numbers are merged, how long they stay, which labels they keep. The door
+//! says so, the rules of the configuration, and modes that series ask for. Mostly that is one treatment a family; only where a
+//! rule or a mode depends on labels does each series have one of its own.
+
+use std::collections::HashMap;
+
+use super::mode::Mode;
+use super::{PushRules, SummaryPolicy};
+use crate::aggregate::NumberRule;
+use crate::model::door::Door;
+use crate::model::family::MetricKind;
+use crate::model::value::{GaugePolicy, Millis};
+use crate::rules::{Candidates, LabelFilter, Rule};
+use crate::shard::batch::SeriesRule;
+
+/// What is done with series.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Treatment<'r> {
+    /// For the shards.
+    pub rule: SeriesRule,
+    /// Checked, not kept.
+    pub drops: bool,
+    /// Which labels stay, if not all.
+    pub labels: Option<&'r LabelFilter>,
+    /// How numbers are merged that are one series without the labels that go.
+    pub together: GaugePolicy,
+}
+
+/// A family of the push.
+#[derive(Debug)]
+struct TreatedFamily<'r> {
+    kind: MetricKind,
+    candidates: Candidates<'r>,
+    is_by_series: bool,
+    /// The least of the rules that its series have met.
+    max_series: Option<usize>,
+}
+
+/// The treatments of a push's series.
+#[derive(Debug)]
+pub(super) struct Treatments<'r> {
+    settings: &'r PushRules,
+    door: Door,
+    /// Asked for by the push.
+    lifetime: Option<Millis>,
+    /// The label that holds modes, if the push has it at all. Plain.
+    mode_label: Option<&'r str>,
+    /// By the plan's index.
+    families: Vec<TreatedFamily<'r>>,
+    /// Those of the families, by the plan's index; then those of single series.
+    treatments: Vec<Treatment<'r>>,
+    /// The latter, by family, position of the rule, and mode.
+    chosen: HashMap<(u32, Option<usize>, Option<Mode>), u32, ahash::RandomState>,
+    /// Families that the push replaces whole, by the plan's index.
+    replaced: Vec<u32>,
+}
+
+impl<'r> Treatments<'r> {
+    /// None yet. A `mode_label` that the push has nowhere need not be given.
+    pub fn new(settings: &'r PushRules, door: Door, lifetime: Option<Millis>, mode_label: Option<&'r str>) -> Self {
+        Self {
+            settings,
+            door,
+            lifetime,
+            mode_label,
+            families: Vec::new(),
+            treatments: Vec::new(),
+            chosen: HashMap::default(),
+            replaced: Vec::new(),
+        }
+    }
+
+    /// Adds the family of the next index.
+    pub fn add_family(&mut self, name: &str, kind: MetricKind) {
+        let candidates = self.settings.rules.candidates(name);
+        let depends_on_labels = candidates.depends_on_labels();
+        let rule = if depends_on_labels { None } else { candidates.choose("") };
+        let treatment = self.treatment(kind, rule, None);
+        let is_by_series =
+            depends_on_labels || self.mode_label.is_some() || treatment.drops || treatment.labels.is_some();
+        let max_series = rule.and_then(|rule| rule.max_series);
+        self.families.push(TreatedFamily { kind, candidates, is_by_series, max_series });
+        self.treatments.push(treatment);
+    }
+
+    /// Whether each series of the family is to be looked at. If not, the family's index is that of their treatment.
+    pub fn are_by_series(&self, family: u32) -> bool {
+        self.families.get(family as usize).is_some_and(|family| family.is_by_series)
+    }
+
+    /// Whether summaries are more than checked.
+    pub fn keep_summaries(&self) -> bool {
+        self.settings.summaries == SummaryPolicy::SumCount || self.door == Door::Replace
+    }
+
+    /// What a family is.
+    pub fn kind(&self, family: u32) -> Option<MetricKind> {
+        self.families.get(family as usize).map(|family| family.kind)
+    }
+
+    /// The label that series have for their modes.
+    pub fn mode_label(&self) -> Option<&'r str> {
+        self.mode_label
+    }
+
+    /// The index of a series' treatment. `labels` is its canonical label text, without its mode.
+    pub fn choose(&mut self, family: u32, labels: &str, mode: Option<Mode>) -> u32 {
+        let Some(of) = self.families.get_mut(family as usize) else { return family };
+        let position = of.candidates.position(labels);
+        if let Some(index) = self.chosen.get(&(family, position, mode)) {
+            return *index;
+        }
+        let rule = position.and_then(|position| self.settings.rules.get(position));
+        of.max_series = of.max_series.into_iter().chain(rule.and_then(|rule| rule.max_series)).min();
+        let kind = of.kind;
+        let treatment = self.treatment(kind, rule, mode);
+        if mode == Some(Mode::ReplaceFamily) && !treatment.drops && !self.replaced.contains(&family) {
+            self.replaced.push(family);
+        }
+        let index = self.treatments.len() as u32;
+        self.treatments.push(treatment);
+        self.chosen.insert((family, position, mode), index);
+        index
+    }
+
+    /// The treatment of an index that [`Self::choose`] told.
+    pub fn get(&self, index: u32) -> Option<&Treatment<'r>> {
+        self.treatments.get(index as usize)
+    }
+
+    /// How many series of a family may be stored, by the rules that its series have met.
+    pub fn max_series(&self, family: usize) -> Option<usize> {
+        self.families.get(family).and_then(|family| family.max_series)
+    }
+
+    /// The rules for the shards, by index, and the families that the push replaces.
+    pub fn finish(self) -> (Vec<SeriesRule>, Vec<u32>) {
+        (self.treatments.iter().map(|treatment| treatment.rule).collect(), self.replaced)
+    }
+
+    fn treatment(&self, kind: MetricKind, rule: Option<&'r Rule>, mode: Option<Mode>) -> Treatment<'r> {
+        let lifetime = match self.door {
+            Door::Replace => None,
+            Door::Aggregate | Door::Source => {
+                self.lifetime.or(rule.and_then(|rule| rule.ttl)).or(self.settings.series_lifetime)
+            }
+        };
+        Treatment {
+            rule: SeriesRule { numbers: self.numbers(kind, rule, mode), lifetime },
+            drops: rule.is_some_and(|rule| rule.drops),
+            labels: rule.map(|rule| &rule.labels).filter(|labels| **labels != LabelFilter::All),
+            together: self.together(kind, rule),
+        }
+    }
+
+    fn numbers(&self, kind: MetricKind, rule: Option<&Rule>, mode: Option<Mode>) -> NumberRule {
+        if let Some(mode) = mode {
+            let window = rule.and_then(|rule| rule.window).unwrap_or(self.settings.gauges.aggregate.window);
+            return mode.numbers(kind, window);
+        }
+        match (self.door, kind) {
+            (Door::Replace, _) => NumberRule::Last,
+            (Door::Source, MetricKind::Gauge) => NumberRule::Live(self.source_policy(rule)),
+            (Door::Source, MetricKind::Info | MetricKind::StateSet) => NumberRule::Live(GaugePolicy::Last),
+            (Door::Source, _) => NumberRule::Running,
+            (Door::Aggregate, MetricKind::Gauge) => self.settings.aggregated_gauges(rule),
+            (Door::Aggregate, MetricKind::Info | MetricKind::StateSet) => NumberRule::Last,
+            (Door::Aggregate, _) => NumberRule::Add,
+        }
+    }
+
+    fn source_policy(&self, rule: Option<&Rule>) -> GaugePolicy {
+        rule.and_then(|rule| rule.gauge).unwrap_or(self.settings.gauges.source)
+    }
+
+    /// A group shows what was pushed last, unless a rule has a better word for its gauges.
+    fn together(&self, kind: MetricKind, rule: Option<&Rule>) -> GaugePolicy {
+        match (kind, self.door) {
+            (MetricKind::Gauge, Door::Source) => self.source_policy(rule),
+            (MetricKind::Gauge, _) => rule.and_then(|rule| rule.gauge).unwrap_or(GaugePolicy::Last),
+            (MetricKind::Info | MetricKind::StateSet, _) => GaugePolicy::Last,
+            _ => GaugePolicy::Sum,
+        }
+    }
+}

@@ -20,7 +20,7 @@ use crate::groups::Groups;
 use crate::model::door::Door;
 use crate::model::family::{Family, FamilyUse, MetricKind};
 use crate::model::labels::GroupLabels;
-use crate::model::value::{GaugePolicy, Millis};
+use crate::model::value::Millis;
 use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules, Pushed};
 use crate::registry::{CommitError, Entry, Registry, View};
 use crate::shard::batch::{BatchContext, SeriesRule};
@@ -208,10 +208,7 @@ impl Ingest {
 
     /// Whether aggregated gauges of this name show a window.
     pub fn has_windows(&self, family: &str) -> bool {
-        let rules = self.rules();
-        let by_rule = rules.rules.candidates(family).choose("").and_then(|rule| rule.gauge);
-        let policy = by_rule.unwrap_or(rules.gauges.aggregate.policy);
-        matches!(policy, GaugePolicy::Min | GaugePolicy::Max | GaugePolicy::Mean)
+        self.rules().has_windows(family)
     }
 
     /// Takes in one push by the door `aggregate` and returns when it has been applied. `labels` are put on its series.
@@ -296,20 +293,22 @@ impl Ingest {
     ) -> Result<Option<Acknowledgement>, Refusal> {
         let owner = self.owner(source);
         let shards = &self.parts.shards;
-        let places = shards.enter(&push.batches, |_| false)?;
+        // A family that is emptied first is so on every shard.
+        let empties = !push.replaced_families.is_empty();
+        let places = shards.enter(&push.batches, |_| empties)?;
         let _turn = match admit::may_collide(&push, pushed.door) {
             true => Some(self.refuse_collisions(&mut push, pushed.door, &owner).await?),
             false => None,
         };
         let (mut series, shares) = self.permit_series(&mut push, &owner).await?;
         let (ignored, discarded) = (push.ignored_timestamps, push.discarded_samples);
-        let Assembled { families, rules, releases, batches, .. } = push;
+        let Assembled { families, rules, releases, batches, replaced_families, .. } = push;
         let source = source.filter(|_| places.iter().any(Option::is_some)).map(|source| self.touch(source));
         let held = source.as_ref().map(SourceHandle::hold);
         if let Some(None) = held {
             return Ok(None);
         }
-        let registration = Registration { families, rules, releases: &releases, pushed };
+        let registration = Registration { families, rules, replaced_families, releases: &releases, pushed };
         let Some((context, _view)) = self.register(registration)? else { return Ok(None) };
         let owner = source.as_ref().map_or(owner, |handle| Owner::Source(Arc::clone(handle.source())));
         self.parts.metrics.ignored(ignored, discarded);
@@ -337,7 +336,8 @@ impl Ingest {
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.
     fn register(&self, registration: Registration<'_>) -> Result<Option<Registered<'_>>, Refusal> {
-        let Registration { families, rules, releases, pushed: Pushed { door, is_released, .. } } = registration;
+        let Registration { families, rules, replaced_families, releases, pushed: Pushed { door, is_released, .. } } =
+            registration;
         let (wanted, metadata): (Vec<_>, Vec<_>) =
             families.into_iter().map(|planned| (planned.wanted, (planned.help, planned.unit))).unzip();
         let (families, view) = match self.parts.registry.commit(Entry { wanted, door, releases, is_released }) {
@@ -356,7 +356,7 @@ impl Ingest {
             }
             FamilyUse::begin(family)
         });
-        Ok(Some((Arc::new(BatchContext { families: families.collect(), rules }), view)))
+        Ok(Some((Arc::new(BatchContext { families: families.collect(), rules, replaced_families }), view)))
     }
 }
 
@@ -373,6 +373,7 @@ struct SourcePush<'a> {
 struct Registration<'a> {
     families: Vec<PlannedFamily>,
     rules: Vec<SeriesRule>,
+    replaced_families: Vec<u32>,
     releases: &'a [Arc<Family>],
     pushed: Pushed<'a>,
 }

@@ -90,7 +90,11 @@ impl Ours {
         let wanted = families.into_iter().map(|family| family.wanted).collect();
         let entry = Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false };
         let (families, _view) = self.registry.commit(entry).expect("room");
-        let context = BatchContext { families: families.iter().map(FamilyUse::begin).collect(), rules };
+        let context = BatchContext {
+            families: families.iter().map(FamilyUse::begin).collect(),
+            rules,
+            ..BatchContext::default()
+        };
         let assembled = Instant::now();
         for (table, batch) in self.tables.iter_mut().zip(batches) {
             table.apply(batch, &context, &Owner::Everyone, 0);

@@ -100,7 +100,10 @@ pub fn group_labels(path: &str, limits: &Limits) -> Result<GroupLabels, PathErro
 /// that stand twice the last one holds, but the first job.
 pub fn grouping_key(path: &str, limits: &Limits) -> Result<GroupLabels, PathError> {
     let pairs = path.strip_prefix('/').unwrap_or_default();
-    let segments: Vec<&str> = pairs.strip_suffix('/').unwrap_or(pairs).split('/').collect();
+    let mut segments: Vec<&str> = pairs.split('/').collect();
+    if let [_, _, ""] = segments[..] {
+        segments.pop();
+    }
     let is_plural = segments[0] == "jobs";
     let job = match segments[..] {
         ["job" | "jobs", job, ..] if !job.is_empty() => plain_value("job", job)?,

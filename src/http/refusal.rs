@@ -116,7 +116,7 @@ impl HttpRefusal {
     /// A refused push to a group.
     pub fn of_group(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Push(PushError::Malformed(_)) => Self::Push(refusal),
+            Refusal::Push(PushError::Malformed(_) | PushError::InvalidSample(_)) => Self::Push(refusal),
             Refusal::Push(_) | Refusal::Collision { .. } | Refusal::Owned { .. } => Self::Inconsistent(refusal),
             other => Self::Push(other),
         }

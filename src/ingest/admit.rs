@@ -113,8 +113,9 @@ impl Ingest {
     }
 
     /// Series that the family may have.
-    fn limit_of(&self, _planned: &PlannedFamily) -> usize {
-        self.parts.limits.series_per_family
+    fn limit_of(&self, planned: &PlannedFamily) -> usize {
+        let limit = self.parts.limits.series_per_family;
+        planned.max_series.map_or(limit, |most| most.min(limit))
     }
 
     /// What each shard knows of its part of the push; shards without a part are not asked.

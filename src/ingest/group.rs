@@ -127,7 +127,8 @@ impl Ingest {
         let (book, acknowledgement) = TicketBook::new();
         {
             let version = shards.timeline().change();
-            let registration = Registration { families, rules, releases: &releases, pushed };
+            let replaced_families = Vec::new();
+            let registration = Registration { families, rules, replaced_families, releases: &releases, pushed };
             let Some((context, _view)) = self.register(registration)? else { return Ok(Attempt::Stale) };
             let scope = scope.by_id(&context, &releases);
             state.replace(&scope, &context, &brought, &batches, times);
@@ -359,7 +360,7 @@ fn refuse_names_of_what_stays(push: &Assembled) -> Result<(), PushError> {
 /// Whether the push could be read and what it holds is at fault, against what is stored or by itself.
 fn is_of_store(refusal: &Refusal) -> bool {
     match refusal {
-        Refusal::Push(PushError::Malformed(_)) => false,
+        Refusal::Push(PushError::Malformed(_) | PushError::InvalidSample(_)) => false,
         Refusal::Push(_) | Refusal::Collision { .. } | Refusal::Owned { .. } => true,
         Refusal::StoreLimit { .. } | Refusal::Crowded | Refusal::Shard(_) | Refusal::Lost => false,
     }

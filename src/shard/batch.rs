@@ -68,6 +68,8 @@ pub struct BatchContext {
     pub families: Vec<FamilyUse>,
     /// What is done with their series.
     pub rules: Vec<SeriesRule>,
+    /// Aggregated families of which all that is stored goes first; indices into the families.
+    pub replaced_families: Vec<u32>,
 }
 
 /// What is done with a pushed series.

@@ -118,6 +118,9 @@ impl Table {
     /// Merges what everyone or a source pushes. Cannot fail: all checks were made before. (Groups replace what they have: see
     /// [`Self::replace`].)
     pub fn apply(&mut self, batch: Batch, context: &BatchContext, owner: &Owner, now: Millis) {
+        for family in &context.replaced_families {
+            self.empty_aggregated(context.families[*family as usize].id);
+        }
         if self.series.has_deadlines() || context.rules.iter().any(|rule| rule.lifetime.is_some()) {
             self.keep_alive(&batch, context, now);
         }

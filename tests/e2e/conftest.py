@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from conformance import Pushgateway, pushgateway_program
 from harness import Server, find_program
 
 # Everything here stays on this machine, whatever proxy is set.
@@ -29,6 +30,34 @@ def start():
 def server(start):
     """A server as it comes out of the box, but for shards: several, so that pushes are split even on one core."""
     return start("--shards", "3")
+
+
+@pytest.fixture
+def start_pushgateway():
+    """Starts official Pushgateways with the flags given."""
+    program = pushgateway_program()
+    if program is None:
+        pytest.skip("no prometheus-pushgateway is installed")
+    servers = []
+
+    def start_one(*flags):
+        servers.append(Pushgateway(program, *flags))
+        return servers[-1]
+
+    yield start_one
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def start_in_its_place(start):
+    """Starts Catchments that replace a Pushgateway."""
+    return lambda *flags: start("--preset", "pushgateway", "--shards", "3", *flags)
+
+
+@pytest.fixture(params=["start_pushgateway", "start_in_its_place"], ids=["official", "catchment"])
+def start_either(request):
+    return request.getfixturevalue(request.param)
 
 
 def program(name):

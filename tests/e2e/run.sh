@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs the end-to-end tests: real clients, a real Prometheus server, and the binary in $CATCHMENT_BIN
 # (target/release/catchment if unset). Arguments go to pytest. $E2E_LOAD_SECONDS sets how long the load test pushes;
-# CI=true makes a missing Prometheus a failure instead of a skip. Go is used if it is there, and may be missing.
+# $E2E_FLEET_SECONDS how long the fleet works. CI=true makes a missing Prometheus a failure instead of a skip. Go and the
+# official Pushgateway are used if they are there, and may be missing.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,13 +29,13 @@ install_python_packages() {
     cp "$here/requirements.txt" "$venv/requirements.txt"
 }
 
-# Debian's package brings promtool, and a service that is not wanted here.
-install_prometheus() {
-    if command -v prometheus >/dev/null; then
+# Debian's packages bring promtool as well, and services that are not wanted here.
+install_from_debian() {
+    if command -v "$1" >/dev/null; then
         return
     fi
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "$0: prometheus is missing and cannot be installed from here" >&2
+        echo "$0: $1 is missing and cannot be installed from here" >&2
         return
     fi
     policy=/usr/sbin/policy-rc.d
@@ -44,10 +45,10 @@ install_prometheus() {
         trap 'rm -f "$policy"' EXIT INT TERM
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus >/dev/null ||
-        echo "$0: prometheus could not be installed" >&2
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "$1" >/dev/null ||
+        echo "$0: $1 could not be installed" >&2
     if [ -d /run/systemd/system ]; then
-        systemctl disable --quiet --now prometheus || true
+        systemctl disable --quiet --now "$1" || true
     fi
 }
 
@@ -59,7 +60,9 @@ build_go_client() {
 }
 
 install_python_packages
-install_prometheus
+install_from_debian prometheus
+# The official Pushgateway is what Catchment in its place is compared with; without it that is skipped.
+command -v pushgateway >/dev/null || install_from_debian prometheus-pushgateway
 build_go_client
 cd "$root"
 export CATCHMENT_BIN="$binary" GO_CLIENT="$go_client" PYTHONDONTWRITEBYTECODE=1

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from conformance import TIMES, page_of, pushed, settle
 from harness import samples, series, types
 from prometheus_server import Prometheus
 
@@ -18,7 +19,9 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 def push_all(go_client, server, *batches):
     """One process for each batch of numbers, all at once."""
     children = [
-        subprocess.Popen([go_client, server.url, "work"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [go_client, server.url, "work", "add"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in batches
     ]
     for child, batch in zip(children, batches):
@@ -71,6 +74,73 @@ def test_exemplars_and_created_timestamps_reach_the_page(go_client, server):
     assert re.search(r'^classic_seconds_bucket\{job="work",le="4.0"\} 2' + exemplar, page, re.MULTILINE), page
     for name in ("events", "native_seconds", "classic_seconds", "both_seconds", "summed_seconds"):
         assert re.search(rf"^{name}_created\{{.*\}} 1\d{{9}}(\.\d+)?$", page, re.MULTILINE), name
+
+
+GROUPING = {"path": "/srv/a b", "empty": ""}
+# Of these labels, an empty one is none.
+GROUP = {"job": "nightly/batch", "path": "/srv/a b"}
+
+
+def run(go_client, url, how, numbers=""):
+    """A job that belongs to a group."""
+    labels = [f"{name}={value}" for name, value in GROUPING.items()]
+    arguments = [go_client, url, GROUP["job"], how, *labels]
+    done = subprocess.run(arguments, input=numbers, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def check_counted(page, pushes, **labels):
+    """What so many pushes of 0.125 and 3 make."""
+    assert page[series("last_seconds", **labels)] == 3
+    for size in ("small", "large"):
+        assert page[series("events_total", size=size, **labels)] == pushes
+    for name in ("native", "classic", "both", "summed"):
+        assert page[series(f"{name}_seconds_count", **labels)] == 2 * pushes
+        assert page[series(f"{name}_seconds_sum", **labels)] == 3.125 * pushes
+    for name in ("classic", "both"):
+        for bound, count in {"0.25": 1, "2": 1, "4": 2, "+Inf": 2}.items():
+            assert page[series(f"{name}_seconds_bucket", le=bound, **labels)] == count * pushes
+
+
+def test_a_group_is_added_up_and_deleted_by_aggregate(go_client, server):
+    url = server.url + "/aggregate"
+    for how in ("push", "add"):
+        run(go_client, url, how, "0.125\n3\n")
+    check_counted(page_of(server), 2, **GROUP)
+    run(go_client, url, "delete")
+    assert settle(lambda: page_of(server), {}) == {}
+
+
+def test_a_source_that_starts_again_is_told_by_when_its_metrics_were_created(go_client, server):
+    url = server.url + "/source"
+    for pushes, how in ((1, "push"), (2, "add")):
+        run(go_client, url, how, "0.125\n3\n")
+        # Another process, whose values are not lower than those of the first.
+        check_counted(page_of(server), pushes)
+    counted = {key: value for key, value in page_of(server).items() if key != series("last_seconds")}
+    run(go_client, url, "delete")
+    assert settle(lambda: page_of(server), counted) == counted
+
+
+def check_replaced(go_client, server, url):
+    labels = GROUP | {"instance": ""}
+    for how in ("push", "add"):
+        run(go_client, url, how, "7\n")
+        run(go_client, url, how, "0.125\n3\n")
+        page = page_of(server)
+        check_counted(page, 1, **labels)
+        assert {key: value for key, value in page.items() if key[0] in TIMES} == pushed(**GROUP)
+    run(go_client, url, "delete")
+    assert settle(lambda: page_of(server), {}) == {}
+
+
+def test_a_group_is_replaced_and_deleted_by_replace(go_client, server):
+    check_replaced(go_client, server, server.url + "/replace")
+
+
+def test_a_group_is_replaced_and_deleted_by_a_pushgateway(go_client, start_either):
+    server = start_either()
+    check_replaced(go_client, server, server.url)
 
 
 @pytest.fixture

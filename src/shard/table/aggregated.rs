@@ -36,6 +36,18 @@ impl Table {
         }
     }
 
+    /// Removes all aggregated series of a family.
+    #[cold]
+    pub(super) fn empty_aggregated(&mut self, family: u32) {
+        let slots: Vec<u32> = self.orders.get(&family).map(|order| order.slots().collect()).unwrap_or_default();
+        for slot in slots {
+            let series = self.series.get(slot).filter(|series| series.family == family);
+            if series.is_some_and(|series| matches!(series.stored, Stored::Aggregated(_))) {
+                self.remove(slot);
+            }
+        }
+    }
+
     /// Each step of a look-up waits for memory. Taken for many series at once, step by step, the waits overlap.
     fn apply_numbers(&mut self, batch: &Batch, updates: &[NumberUpdate], context: &BatchContext, now: Millis) {
         let mut slots = [None; SIDE_BY_SIDE];

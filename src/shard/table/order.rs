@@ -51,6 +51,11 @@ impl FamilyOrder {
         moved
     }
 
+    /// The slots of all series; some may have been given to others since.
+    pub fn slots(&self) -> impl Iterator<Item = u32> {
+        self.sorted.values().chain(&self.waiting).copied()
+    }
+
     /// Whether series wait that [`Self::after`] does not show.
     pub fn is_settled(&self) -> bool {
         self.waiting.is_empty()

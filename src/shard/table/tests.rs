@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 fn context<const N: usize>(families: [(u32, &str); N]) -> BatchContext {
     let family = |(id, name)| FamilyUse::begin(&Arc::new(Family::new(id, name, MetricKind::Counter)));
     let rules = vec![SeriesRule { numbers: NumberRule::Add, lifetime: None }];
-    BatchContext { families: families.map(family).into(), rules }
+    BatchContext { families: families.map(family).into(), rules, ..BatchContext::default() }
 }
 
 fn batch(router: &Router, context: &BatchContext, numbers: &[(u32, String, f64)]) -> Batch {

@@ -1,5 +1,5 @@
 // A job that pushes with the official Go client, which sends delimited protobuf: what it reads from its input it
-// observes in a native, a classic and a double histogram, counts, and pushes once.
+// observes in a native, a classic and a double histogram, counts, and pushes once; or it deletes its group.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/push"
@@ -17,16 +18,34 @@ import (
 const bucketFactor = 1.1
 
 func main() {
-	if len(os.Args) != 3 {
-		log.Fatalf("usage: %s URL JOB <numbers", os.Args[0])
+	if len(os.Args) < 4 {
+		log.Fatalf("usage: %s URL JOB push|add|delete [LABEL=VALUE]... <numbers", os.Args[0])
+	}
+	pusher := push.New(os.Args[1], os.Args[2])
+	for _, label := range os.Args[4:] {
+		name, value, _ := strings.Cut(label, "=")
+		pusher = pusher.Grouping(name, value)
+	}
+	if err := run(pusher, os.Args[3]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(pusher *push.Pusher, how string) error {
+	if how == "delete" {
+		return pusher.Delete()
 	}
 	registry, err := observe(bufio.NewScanner(os.Stdin))
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	if err := push.New(os.Args[1], os.Args[2]).Gatherer(registry).Add(); err != nil {
-		log.Fatal(err)
+	switch how {
+	case "push":
+		return pusher.Gatherer(registry).Push()
+	case "add":
+		return pusher.Gatherer(registry).Add()
 	}
+	return fmt.Errorf("expected push, add or delete, got %q", how)
 }
 
 func observe(numbers *bufio.Scanner) (*prometheus.Registry, error) {

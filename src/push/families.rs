@@ -50,7 +50,7 @@ pub(super) enum Handling {
     BySeries,
     /// They are of a summary that the policy drops: checked, not kept.
     Discarded,
-    /// The gateway writes their family itself.
+    /// The gateway writes their family itself, or it comes again.
     PassedOver,
 }
 
@@ -94,6 +94,7 @@ impl FamilyPlan {
         };
         resolver.known_families()?;
         resolver.declared_families(&decoded.families)?;
+        let overruled = resolver.overruled(&decoded.families);
         for name in &decoded.names {
             let (owner, family) = match name.owner {
                 NameOwner::ByName => resolver.named(*name)?,
@@ -101,6 +102,9 @@ impl FamilyPlan {
             };
             let handling = match (family, owner.kind) {
                 (None, _) => Handling::PassedOver,
+                _ if matches!(name.owner, NameOwner::Declared(index, _) if overruled.contains(&index)) => {
+                    Handling::PassedOver
+                }
                 (_, MetricKind::Summary) if !resolver.treatments.keep_summaries() => Handling::Discarded,
                 (Some(family), _) if resolver.treatments.are_by_series(family) => Handling::BySeries,
                 (_, MetricKind::StateSet) => Handling::State,
@@ -239,6 +243,18 @@ impl<'b> Resolver<'b, '_, '_, '_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Families of protobuf that come again later in a push to a group, by index: there the last one holds.
+    fn overruled(&self, families: &[DeclaredFamily]) -> HashSet<u32, ahash::RandomState> {
+        let mut overruled = HashSet::default();
+        if self.pushed.door == Door::Replace && self.places == Places::Metrics {
+            let mut last = ByName::default();
+            for (index, declared) in families.iter().enumerate() {
+                overruled.extend(last.insert(self.family_name(declared), index as u32));
+            }
+        }
+        overruled
     }
 
     /// The family of this very name, if the register has it.

@@ -167,7 +167,8 @@ impl Ingest {
     /// Takes pushes in with these parts.
     pub fn new(parts: IngestParts) -> Self {
         let reserve = |outcome| {
-            let help = format!("Unix time of the last push to the group that {outcome}.");
+            // Word for word: whoever knows the Pushgateway's families shall find them here.
+            let help = format!("Last Unix time when changing this group in the Pushgateway {outcome}.");
             let name = if outcome == "failed" { "push_failure_time_seconds" } else { "push_time_seconds" };
             parts.registry.reserve(name, MetricKind::Gauge, &help)
         };

@@ -20,7 +20,7 @@ use batch::{Batch, BatchContext, Router};
 use gate::{Budget, Ticket};
 use owner::{Group, Owner};
 use table::{GroupSeries, Inspection, Page, PageRequest, Replacement, Selection, Swept, Table};
-use timeline::Version;
+use timeline::ShownVersions;
 
 /// Merge a batch, then redeem its ticket.
 #[derive(Message)]
@@ -92,8 +92,8 @@ pub struct Sweep {
     pub selection: Selection,
     /// The slot that the step begins at.
     pub from: u32,
-    /// The oldest version that a running scrape shows; what is older is forgotten.
-    pub oldest_shown: Option<Version>,
+    /// The versions that running scrapes show; what no scrape shows is forgotten.
+    pub shown: ShownVersions,
     /// Takes what was done.
     pub reply: oneshot::Sender<Swept>,
 }
@@ -215,10 +215,10 @@ impl Handler<ReadGroup> for Shard {
 impl Handler<Sweep> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Sweep { selection, from, oldest_shown, reply }: Sweep, _: &mut Self::Context) {
+    fn handle(&mut self, Sweep { selection, from, shown, reply }: Sweep, _: &mut Self::Context) {
         let now = self.clock.now();
         let swept = self.remove(|table| {
-            table.forget_past(oldest_shown);
+            table.forget_past(&shown);
             table.sweep(&selection, from, now)
         });
         let _ = reply.send(swept);

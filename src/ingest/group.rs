@@ -136,7 +136,7 @@ impl Ingest {
                 group: Arc::clone(&entry.group),
                 scope,
                 version: version.version,
-                oldest_shown: version.oldest_shown,
+                shown: Arc::clone(&version.shown),
             };
             for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
                 if let Some(place) = place {
@@ -190,7 +190,7 @@ impl Ingest {
                 group: Arc::clone(&entry.group),
                 scope: Scope::Group,
                 version: version.version,
-                oldest_shown: version.oldest_shown,
+                shown: Arc::clone(&version.shown),
             };
             for (shard, place) in places.into_iter().enumerate() {
                 if let Some(place) = place {

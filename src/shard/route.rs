@@ -12,7 +12,7 @@ use super::batch::{Batch, BatchContext, Router};
 use super::gate::{Budget, Gate, Place, Ticket};
 use super::owner::{Group, Owner};
 use super::table::{GroupSeries, Inspection, Page, PageRequest, Replacement, Selection};
-use super::timeline::{Timeline, Version};
+use super::timeline::Timeline;
 use super::{ForgetSource, Ingest, Inspect, ReadGroup, ReadPage, Replace, Shard, Sweep, Wipe};
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
@@ -166,8 +166,8 @@ impl ShardSet {
             let mut next = Some(0);
             while let Some(from) = next {
                 let (reply, answer) = oneshot::channel();
-                let oldest_shown: Option<Version> = self.timeline.oldest_shown();
-                self.send(shard, Sweep { selection: selection.clone(), from, oldest_shown, reply })?;
+                let shown = self.timeline.shown();
+                self.send(shard, Sweep { selection: selection.clone(), from, shown, reply })?;
                 let swept = answer.await.map_err(|_| ShardError::Down(shard))?;
                 removed += swept.removed;
                 next = swept.next;

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Counts the changes of groups.
 pub type Version = u64;
 
+/// The versions that running scrapes show, ascending; as few as there are scrapes.
+pub type ShownVersions = Arc<[Version]>;
+
 /// Gives changes their versions, and knows what running scrapes show.
 #[derive(Debug, Default)]
 pub struct Timeline {
@@ -26,7 +29,7 @@ impl Timeline {
     pub fn change(&self) -> Change<'_> {
         let mut state = self.lock();
         state.latest += 1;
-        Change { version: state.latest, oldest_shown: state.scrapes.keys().next().copied(), _state: state }
+        Change { version: state.latest, shown: state.shown(), _state: state }
     }
 
     /// Begins a scrape; `look` is done while no change is under way.
@@ -39,9 +42,9 @@ impl Timeline {
         (Shown { version, timeline: Arc::clone(self) }, seen)
     }
 
-    /// The oldest version that a running scrape shows.
-    pub fn oldest_shown(&self) -> Option<Version> {
-        self.lock().scrapes.keys().next().copied()
+    /// The versions that running scrapes show.
+    pub fn shown(&self) -> ShownVersions {
+        self.lock().shown()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -50,12 +53,18 @@ impl Timeline {
     }
 }
 
+impl State {
+    fn shown(&self) -> ShownVersions {
+        self.scrapes.keys().copied().collect()
+    }
+}
+
 /// A change under way.
 pub struct Change<'t> {
     /// Its version.
     pub version: Version,
-    /// The oldest version that a running scrape shows.
-    pub oldest_shown: Option<Version>,
+    /// The versions that running scrapes show.
+    pub shown: ShownVersions,
     _state: MutexGuard<'t, State>,
 }
 
@@ -92,16 +101,16 @@ mod tests {
     #[test]
     fn scrapes_show_the_changes_before_them() {
         let timeline = Arc::new(Timeline::default());
-        assert_eq!(timeline.change().oldest_shown, None);
+        assert!(timeline.change().shown.is_empty());
         let (first, ()) = timeline.scrape(|| ());
         let (again, ()) = timeline.scrape(|| ());
         let second_change = timeline.change().version;
         let (second, ()) = timeline.scrape(|| ());
         assert!(first.version() < second_change && second.version() == second_change);
-        assert_eq!(timeline.oldest_shown(), Some(first.version()));
+        assert_eq!(*timeline.shown(), [first.version(), second.version()]);
         drop((first, again));
-        assert_eq!(timeline.change().oldest_shown, Some(second.version()));
+        assert_eq!(*timeline.change().shown, [second.version()]);
         drop(second);
-        assert_eq!(timeline.oldest_shown(), None);
+        assert!(timeline.shown().is_empty());
     }
 }

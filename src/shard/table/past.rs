@@ -26,6 +26,13 @@ pub(super) struct Former {
     pub value: Value,
 }
 
+impl Former {
+    /// Whether a scrape of one of these versions shows it.
+    pub fn is_shown_by(&self, versions: &[Version]) -> bool {
+        versions.iter().any(|version| self.since <= *version && *version < self.until)
+    }
+}
+
 impl Past {
     /// Keeps a value that has just been changed or removed.
     pub fn keep(&mut self, family: u32, key: &Arc<str>, former: Former) {
@@ -35,7 +42,7 @@ impl Past {
     /// What the series held as of a version, if something has changed since.
     pub fn value(&self, family: u32, key: &str, version: Version) -> Option<&Former> {
         let formers = self.families.get(&family)?.get(key)?;
-        formers.iter().find(|former| former.since <= version && version < former.until)
+        formers.iter().find(|former| former.is_shown_by(&[version]))
     }
 
     /// Keys of the family's series that have changed, behind this one.
@@ -46,12 +53,14 @@ impl Past {
             .flat_map(move |keys| keys.range::<str, _>(behind(key)).map(|(key, _)| key))
     }
 
-    /// Forgets what no running scrape shows; `oldest` is the oldest version that one does.
-    pub fn forget_before(&mut self, oldest: Option<Version>) {
-        let Some(oldest) = oldest else { return self.families = HashMap::default() };
+    /// Keeps only what scrapes of these versions show.
+    pub fn forget_all_but(&mut self, shown: &[Version]) {
+        if shown.is_empty() {
+            return self.families = HashMap::default();
+        }
         self.families.retain(|_, keys| {
             keys.retain(|_, formers| {
-                formers.retain(|former| former.until > oldest);
+                formers.retain(|former| former.is_shown_by(shown));
                 !formers.is_empty()
             });
             !keys.is_empty()

@@ -10,7 +10,7 @@ use crate::model::family::Family;
 use crate::model::value::{Millis, Value};
 use crate::shard::batch::{Batch, BatchContext, CounterExtra, SeriesRef};
 use crate::shard::owner::Group;
-use crate::shard::timeline::Version;
+use crate::shard::timeline::{ShownVersions, Version};
 
 /// What a series of a group holds.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub struct Replacement {
     pub scope: Scope,
     /// The change's version.
     pub version: Version,
-    /// The oldest version that a running scrape shows.
-    pub oldest_shown: Option<Version>,
+    /// The versions that running scrapes show.
+    pub shown: ShownVersions,
 }
 
 /// Which of a group's series go.
@@ -74,7 +74,7 @@ impl Table {
     /// Replaces what a group shows. Cannot fail: all checks were made before.
     pub fn replace(&mut self, batch: Batch, context: &BatchContext, change: &Replacement, now: Millis) {
         if !self.past.is_empty() {
-            self.past.forget_before(change.oldest_shown);
+            self.past.forget_all_but(&change.shown);
         }
         let mut held = std::mem::take(&mut self.groups.entry(change.group.id).or_default().slots);
         // A slot stands twice if its series was removed by itself and came again.
@@ -146,16 +146,16 @@ impl Table {
 
     /// Keeps a value that a running scrape may show.
     fn remember(&mut self, family: u32, key: &Arc<str>, since: Version, value: Value, change: &Replacement) {
-        if change.oldest_shown.is_some() && since < change.version {
-            let former = Former { since, until: change.version, group: Arc::clone(&change.group), value };
+        let former = Former { since, until: change.version, group: Arc::clone(&change.group), value };
+        if former.is_shown_by(&change.shown) {
             self.past.keep(family, key, former);
         }
     }
 
     /// Forgets what no running scrape shows.
-    pub fn forget_past(&mut self, oldest_shown: Option<Version>) {
+    pub fn forget_past(&mut self, shown: &[Version]) {
         if !self.past.is_empty() {
-            self.past.forget_before(oldest_shown);
+            self.past.forget_all_but(shown);
         }
     }
 

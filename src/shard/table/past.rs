@@ -6,13 +6,15 @@ use std::sync::Arc;
 use super::order::behind;
 use crate::model::value::Value;
 use crate::shard::owner::Group;
-use crate::shard::timeline::Version;
+use crate::shard::timeline::{ShownVersions, Version};
 
 /// Former values of groups' series, for as long as a scrape may show them. Mostly empty.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     /// By family id, then by key.
     families: HashMap<u32, BTreeMap<Arc<str>, Vec<Former>>, ahash::RandomState>,
+    /// The scrapes that it was last swept for, unless something has been kept for others since.
+    swept_for: Option<ShownVersions>,
 }
 
 /// A former value.
@@ -34,9 +36,12 @@ impl Former {
 }
 
 impl Past {
-    /// Keeps a value that has just been changed or removed.
-    pub fn keep(&mut self, family: u32, key: &Arc<str>, former: Former) {
-        self.families.entry(family).or_default().entry(Arc::clone(key)).or_default().push(former);
+    /// Keeps a value that has just been changed or removed, if one of the running scrapes shows it.
+    pub fn keep(&mut self, family: u32, key: &Arc<str>, former: Former, shown: &ShownVersions) {
+        if former.is_shown_by(shown) {
+            self.swept_for = self.swept_for.take().filter(|swept_for| swept_for == shown);
+            self.families.entry(family).or_default().entry(Arc::clone(key)).or_default().push(former);
+        }
     }
 
     /// What the series held as of a version, if something has changed since.
@@ -54,9 +59,16 @@ impl Past {
     }
 
     /// Keeps only what scrapes of these versions show.
-    pub fn forget_all_but(&mut self, shown: &[Version]) {
+    pub fn forget_all_but(&mut self, shown: &ShownVersions) {
+        if self.is_empty() || self.swept_for.as_ref() == Some(shown) {
+            return;
+        }
+        self.swept_for = Some(Arc::clone(shown));
         if shown.is_empty() {
-            return self.families = HashMap::default();
+            let forgotten = std::mem::take(&mut self.families);
+            // As much as all groups hold may take long to be freed: not here.
+            std::thread::spawn(move || drop(forgotten));
+            return;
         }
         self.families.retain(|_, keys| {
             keys.retain(|_, formers| {

@@ -73,9 +73,6 @@ pub struct GroupSeries {
 impl Table {
     /// Replaces what a group shows. Cannot fail: all checks were made before.
     pub fn replace(&mut self, batch: Batch, context: &BatchContext, change: &Replacement, now: Millis) {
-        if !self.past.is_empty() {
-            self.past.forget_all_but(&change.shown);
-        }
         let mut held = std::mem::take(&mut self.groups.entry(change.group.id).or_default().slots);
         // A slot stands twice if its series was removed by itself and came again.
         held.sort_unstable();
@@ -147,16 +144,12 @@ impl Table {
     /// Keeps a value that a running scrape may show.
     fn remember(&mut self, family: u32, key: &Arc<str>, since: Version, value: Value, change: &Replacement) {
         let former = Former { since, until: change.version, group: Arc::clone(&change.group), value };
-        if former.is_shown_by(&change.shown) {
-            self.past.keep(family, key, former);
-        }
+        self.past.keep(family, key, former, &change.shown);
     }
 
     /// Forgets what no running scrape shows.
-    pub fn forget_past(&mut self, shown: &[Version]) {
-        if !self.past.is_empty() {
-            self.past.forget_all_but(shown);
-        }
+    pub fn forget_past(&mut self, shown: &ShownVersions) {
+        self.past.forget_all_but(shown);
     }
 
     /// All series of a group.

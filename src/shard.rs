@@ -19,7 +19,7 @@ use crate::telemetry::ShardMetrics;
 use batch::{Batch, BatchContext, Router};
 use gate::{Budget, Ticket};
 use owner::{Group, Owner};
-use table::{GroupSeries, Inspection, Page, PageRequest, Replacement, Selection, Swept, Table};
+use table::{GroupSeries, Inspection, Page, PageRequest, Replacement, Selection, Swept, Table, drop_elsewhere};
 use timeline::ShownVersions;
 
 /// Merge a batch, then redeem its ticket.
@@ -239,8 +239,6 @@ impl Handler<Wipe> for Shard {
     type Result = ();
 
     fn handle(&mut self, _: Wipe, _: &mut Self::Context) {
-        let wiped = self.remove(Table::take);
-        // Millions of series take seconds to be freed: not here.
-        std::thread::spawn(move || drop(wiped));
+        drop_elsewhere(self.remove(Table::take));
     }
 }

@@ -201,6 +201,12 @@ fn deadline(context: &BatchContext, series: SeriesRef, now: Millis) -> Option<Mi
     context.rules[series.rule as usize].lifetime.map(|lifetime| now.saturating_add(lifetime))
 }
 
+/// Frees what takes long to be freed, without keeping the shard from its work.
+pub(super) fn drop_elsewhere<T: Send + 'static>(large: T) {
+    // Without a thread it is freed here after all.
+    let _ = std::thread::Builder::new().spawn(move || drop(large));
+}
+
 /// Spreads the kept half of a hash over all bits: the index takes its bucket from the low ones and its tag from the top.
 #[inline]
 fn table_hash(hash: u32) -> u64 {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::drop_elsewhere;
 use super::order::behind;
 use crate::model::value::Value;
 use crate::shard::owner::Group;
@@ -66,8 +67,7 @@ impl Past {
         self.swept_for = Some(Arc::clone(shown));
         if shown.is_empty() {
             let forgotten = std::mem::take(&mut self.families);
-            // As much as all groups hold may take long to be freed: not here.
-            std::thread::spawn(move || drop(forgotten));
+            drop_elsewhere(forgotten);
             return;
         }
         self.families.retain(|_, keys| {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::ops::Range;
 
 use catchment::exposition::format::PushFormat;
 use catchment::exposition::proto;
@@ -9,6 +10,9 @@ use prost::Message;
 
 /// Samples of one body.
 pub const SERIES_PER_PUSH: usize = 1000;
+
+/// Samples of a source's body.
+pub const SERIES_PER_SOURCE: usize = 100;
 
 const FAMILIES: usize = 20;
 
@@ -48,6 +52,16 @@ pub fn each_body(series: usize, mut take: impl FnMut(&str)) {
             body.clear();
         }
     }
+}
+
+/// A body of these series.
+pub fn samples(series: Range<usize>) -> String {
+    let mut order: Vec<usize> = series.collect();
+    order.sort_by_key(|series| series % FAMILIES);
+    order.into_iter().fold(String::new(), |mut body, series| {
+        write_sample(&mut body, series);
+        body
+    })
 }
 
 /// Mean length of `name{labels}`.

@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and stops at the first fault")]
 
 mod data;
+mod doors;
 mod ours;
 mod reference;
 
@@ -28,6 +29,10 @@ const SAMPLES_PER_ROUND: usize = 1_000_000;
 /// The program's own argument for the child that measures memory.
 const MEMORY_ARGUMENT: &str = "--measure-memory-of-series";
 
+/// The same for sources with the same series, and for sources with series of their own.
+const SOURCES_MEMORY_ARGUMENTS: [(&str, bool); 2] =
+    [("--measure-memory-of-like-sources", true), ("--measure-memory-of-sources", false)];
+
 /// One budget and what was measured.
 struct Line {
     name: String,
@@ -44,6 +49,13 @@ fn main() -> ExitCode {
         let series = arguments.get(at + 1).and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
         println!("{}", ours::stored_bytes_per_series(series));
         return ExitCode::SUCCESS;
+    }
+    for (argument, have_same_series) in SOURCES_MEMORY_ARGUMENTS {
+        if let Some(at) = arguments.iter().position(|given| given == argument) {
+            let sources = arguments.get(at + 1).and_then(|count| count.parse().ok()).unwrap_or(10_000);
+            println!("{}", ours::stored_bytes_of_sources(sources, have_same_series));
+            return ExitCode::SUCCESS;
+        }
     }
     let mut lines = Vec::new();
     let mut costs = Vec::new();
@@ -64,6 +76,7 @@ fn main() -> ExitCode {
     lines.push(encode(1_000_000));
     lines.push(encode_protobuf(1_000_000));
     lines.push(memory(1_000_000));
+    lines.extend(doors::lines());
     print(&lines);
     ExitCode::SUCCESS
 }
@@ -261,10 +274,7 @@ fn encode(series: usize) -> Line {
 
 /// Memory in a process of its own, so that nothing else is in it.
 fn memory(series: usize) -> Line {
-    let child = std::env::current_exe()
-        .and_then(|program| Command::new(program).args([MEMORY_ARGUMENT, &series.to_string()]).output());
-    let printed = child.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    let bytes: f64 = printed.parse().unwrap_or(f64::NAN);
+    let bytes = measured_by_child(MEMORY_ARGUMENT, series);
     let key = data::mean_key_bytes(series);
     Line {
         name: format!("memory of a counter, {series} stored"),
@@ -274,6 +284,23 @@ fn memory(series: usize) -> Line {
         budget: "<= key + 150".to_owned(),
         holds: bytes <= key + 150.0,
     }
+}
+
+/// What this program prints with the argument; not a number if it fails.
+fn measured_by_child(argument: &str, count: usize) -> f64 {
+    let child =
+        std::env::current_exe().and_then(|program| Command::new(program).args([argument, &count.to_string()]).output());
+    let printed = child.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    printed.parse().unwrap_or(f64::NAN)
+}
+
+/// The round whose ratio of the two times is the median; what was the case over all rounds is printed.
+fn median_round(what: &str, mut rounds: Vec<(f64, f64)>) -> (f64, f64) {
+    let ratio = |(mine, theirs): &(f64, f64)| theirs / mine;
+    rounds.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+    let (least, most) = (ratio(&rounds[0]), ratio(&rounds[rounds.len() - 1]));
+    println!("{what}: ratio over {} rounds: {least:.2} to {most:.2}", rounds.len());
+    rounds[rounds.len() / 2]
 }
 
 fn timed(work: impl FnOnce()) -> Duration {

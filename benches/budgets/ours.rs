@@ -1,9 +1,11 @@
-//! Our way of a push without sockets and actors: decode, assemble, register, merge; and of a scrape: encode page by page.
+//! Our way of a push without sockets and actors: decode, assemble, register, merge or replace; of a scrape: encode page by
+//! page; and of what expires: swept step by step.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use catchment::aggregate::NumberRule;
 use catchment::catalogue;
 use catchment::exposition::decode;
 use catchment::exposition::decoded::Decoded;
@@ -12,17 +14,18 @@ use catchment::exposition::format::{Format, PushFormat};
 use catchment::model::door::Door;
 use catchment::model::family::FamilyUse;
 use catchment::model::labels::GroupLabels;
-use catchment::model::value::{GaugePolicy, GaugeRule};
+use catchment::model::value::{GaugePolicy, GaugeRule, Millis};
 use catchment::push::{Assembled, Assembler, GaugeRules, PushRules, Pushed, SummaryPolicy};
 use catchment::registry::{Entry, Registry};
 use catchment::rules::RuleSet;
-use catchment::shard::batch::{BatchContext, Router};
-use catchment::shard::owner::Owner;
-use catchment::shard::table::{Page, PageRequest, Table};
+use catchment::shard::batch::{Batch, BatchContext, Router};
+use catchment::shard::owner::{Group, Owner, Source};
+use catchment::shard::table::{Page, PageRequest, Replacement, Scope, Selection, Table};
+use catchment::shard::timeline::Timeline;
 
-use super::data;
+use super::{data, timed};
 
-const SHARDS: usize = 2;
+pub const SHARDS: usize = 2;
 const GAUGES: GaugeRules =
     GaugeRules { aggregate: GaugeRule { policy: GaugePolicy::Last, window: 300_000 }, source: GaugePolicy::Sum };
 
@@ -52,11 +55,29 @@ pub struct Ours {
     registry: Registry,
     router: Router,
     tables: Vec<Table>,
+    timeline: Timeline,
     rules: PushRules,
+}
+
+/// Without a rule of the file.
+pub fn push_rules(series_lifetime: Option<Millis>) -> PushRules {
+    PushRules {
+        gauges: GAUGES,
+        summaries: SummaryPolicy::SumCount,
+        series_lifetime,
+        rules: RuleSet::default(),
+        mode_label: None,
+        limits: Limits::default(),
+    }
 }
 
 impl Ours {
     pub fn new() -> Self {
+        Self::with_lifetime(None)
+    }
+
+    /// The same where series go so long after their last push.
+    pub fn with_lifetime(series_lifetime: Option<Millis>) -> Self {
         let router = Router::new(SHARDS);
         Self {
             stages: Stages::default(),
@@ -66,43 +87,87 @@ impl Ours {
             registry: Registry::new(1000),
             tables: (0..SHARDS).map(|_| Table::new(router.clone())).collect(),
             router,
-            rules: PushRules {
-                gauges: GAUGES,
-                summaries: SummaryPolicy::SumCount,
-                series_lifetime: None,
-                rules: RuleSet::default(),
-                mode_label: None,
-                limits: Limits::default(),
-            },
+            timeline: Timeline::default(),
+            rules: push_rules(series_lifetime),
         }
     }
 
     /// Takes one push in.
     pub fn push(&mut self, format: PushFormat, body: &[u8]) {
+        self.push_for(&Owner::Everyone, format, body);
+    }
+
+    /// The same for everyone or for a source.
+    pub fn push_for(&mut self, owner: &Owner, format: PushFormat, body: &[u8]) {
+        let (context, batches) = self.assemble(owner, &GroupLabels::default(), format, body);
+        let assembled = Instant::now();
+        for (table, batch) in self.tables.iter_mut().zip(batches) {
+            table.apply(batch, &context, owner, 0);
+        }
+        self.stages.merge += assembled.elapsed();
+    }
+
+    /// Replaces a whole group; returns how long the tables took for it.
+    pub fn replace(&mut self, group: &Arc<Group>, labels: &GroupLabels, body: &str) -> Duration {
+        let owner = Owner::Group(Arc::clone(group));
+        let (context, batches) = self.assemble(&owner, labels, PushFormat::Text, body.as_bytes());
+        let version = self.timeline.change().version;
+        let change = Replacement { group: Arc::clone(group), scope: Scope::Group, version, shown: Arc::default() };
+        timed(|| {
+            for (table, batch) in self.tables.iter_mut().zip(batches) {
+                table.replace(batch, &context, &change, 0);
+            }
+        })
+    }
+
+    fn assemble(
+        &mut self,
+        owner: &Owner,
+        labels: &GroupLabels,
+        format: PushFormat,
+        body: &[u8],
+    ) -> (BatchContext, Vec<Batch>) {
+        let door = match owner {
+            Owner::Everyone => Door::Aggregate,
+            Owner::Source(_) => Door::Source,
+            Owner::Group(_) => Door::Replace,
+        };
         let start = Instant::now();
         let Self { assembler, decoded: samples, arena, rules, registry, router, .. } = self;
         let text = decode(format, body, &rules.limits, router.hasher(), arena, samples).expect("valid");
         let decoded = Instant::now();
-        let labels = GroupLabels::default();
-        let pushed = Pushed { door: Door::Aggregate, labels: &labels, lifetime: None, is_released: &|_| false };
+        let pushed = Pushed { door, labels, lifetime: None, is_released: &|_| false };
         let push = assembler.assemble(text, samples, pushed, rules, registry, router).expect("valid");
-        let Assembled { families, rules, batches, .. } = push;
-        let wanted = families.into_iter().map(|family| family.wanted).collect();
-        let entry = Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false };
-        let (families, _view) = self.registry.commit(entry).expect("room");
-        let context = BatchContext {
-            families: families.iter().map(FamilyUse::begin).collect(),
-            rules,
-            ..BatchContext::default()
-        };
-        let assembled = Instant::now();
-        for (table, batch) in self.tables.iter_mut().zip(batches) {
-            table.apply(batch, &context, &Owner::Everyone, 0);
+        let Assembled { families, mut rules, batches, .. } = push;
+        if door == Door::Source {
+            // Counters without a TYPE, as all are here.
+            rules.iter_mut().for_each(|rule| rule.numbers = NumberRule::Running);
         }
+        let wanted = families.into_iter().map(|family| family.wanted).collect();
+        let entry = Entry { wanted, door, releases: &[], is_released: &|_| false };
+        let (families, _view) = self.registry.commit(entry).expect("room");
+        let families = families.iter().map(FamilyUse::begin).collect();
+        let context = BatchContext { families, rules, ..BatchContext::default() };
         self.stages.samples += self.decoded.samples.len();
         self.stages.decode += decoded - start;
-        self.stages.assemble += assembled - decoded;
-        self.stages.merge += assembled.elapsed();
+        self.stages.assemble += decoded.elapsed();
+        (context, batches)
+    }
+
+    /// Removes what has expired; returns how many series, and how long each step took.
+    pub fn sweep(&mut self, now: Millis) -> (usize, Vec<Duration>) {
+        let (mut removed, mut steps) = (0, Vec::new());
+        for table in &mut self.tables {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let start = Instant::now();
+                let swept = table.sweep(&Selection::Expired, from, now);
+                steps.push(start.elapsed());
+                removed += swept.removed;
+                next = swept.next;
+            }
+        }
+        (removed, steps)
     }
 
     /// Encodes everything stored; returns the number of series.
@@ -145,6 +210,22 @@ pub fn stored_bytes_per_series(series: usize) -> f64 {
     // A scrape puts the series in order, which takes memory too.
     assert_eq!(ours.encode(Format::default()), series);
     resident_bytes().saturating_sub(before) as f64 / series as f64
+}
+
+/// What sources with the same series, or each with its own, take in the process's memory. Call in a fresh process.
+pub fn stored_bytes_of_sources(sources: usize, have_same_series: bool) -> usize {
+    let mut ours = Ours::new();
+    ours.push(PushFormat::Text, data::samples(0..1).as_bytes());
+    let before = resident_bytes();
+    for source in 0..sources {
+        let owner = Owner::Source(Arc::new(Source::new(source as u32)));
+        let first = if have_same_series { 1 } else { 1 + source * data::SERIES_PER_SOURCE };
+        let body = data::samples(first..first + data::SERIES_PER_SOURCE);
+        ours.push_for(&owner, PushFormat::Text, body.as_bytes());
+    }
+    let series = data::SERIES_PER_SOURCE * if have_same_series { 1 } else { sources };
+    assert_eq!(ours.encode(Format::default()), 1 + series);
+    resident_bytes().saturating_sub(before)
 }
 
 fn resident_bytes() -> usize {

@@ -5,6 +5,7 @@
 
 pub mod exchange;
 pub mod page;
+pub mod story;
 pub mod wire;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use catchment::Listeners;
 use catchment::config::Config;
 use catchment::config::layers::Layers;
 use tokio::sync::oneshot;
@@ -23,6 +25,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// A running server. Dropped, it is shut down and waited for; the test fails if it did not end well.
 pub struct Server {
     pub address: SocketAddr,
+    /// Of its own metrics and health alone, if it has that.
+    pub telemetry: Option<SocketAddr>,
     client: ureq::Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), String>>>,
@@ -36,17 +40,28 @@ impl Server {
 
     /// As [`Self::start`], with a listener of the caller's making.
     pub fn start_on(listener: TcpListener, flags: &[&str]) -> Self {
-        let address = listener.local_addr().expect("a bound listener");
+        Self::start_with(vec![listener].into(), flags)
+    }
+
+    /// As [`Self::start`], with an address of its own for metrics and health.
+    pub fn start_with_telemetry(flags: &[&str]) -> Self {
+        let [listener, own] = [0; 2].map(|port| TcpListener::bind(("127.0.0.1", port)).expect("a free port"));
+        Self::start_with(Listeners { pushes_and_pages: vec![listener], telemetry: vec![own] }, flags)
+    }
+
+    fn start_with(listeners: Listeners, flags: &[&str]) -> Self {
+        let address = listeners.pushes_and_pages[0].local_addr().expect("a bound listener");
+        let telemetry = listeners.telemetry.first().map(|own| own.local_addr().expect("a bound listener"));
         let config = config(flags);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            let running = catchment::run(config, vec![listener], shutdown);
+            let running = catchment::run(config, listeners, shutdown);
             actix_rt::System::new().block_on(running).map_err(|error| error.to_string())
         });
-        Self { address, client: client(), stop: Some(stop), thread: Some(thread) }
+        Self { address, telemetry, client: client(), stop: Some(stop), thread: Some(thread) }
     }
 
     /// Status and body of a push.
@@ -61,6 +76,16 @@ impl Server {
         assert_eq!(self.push(path, body), (202, String::new()));
     }
 
+    /// Status and body of a PUT.
+    pub fn put(&self, path: &str, body: impl AsRef<[u8]>) -> (u16, String) {
+        status_and_body(self.client.put(self.url(path)).send(body.as_ref()).expect("an answer"))
+    }
+
+    /// Status and body of a DELETE.
+    pub fn delete(&self, path: &str) -> (u16, String) {
+        status_and_body(self.client.delete(self.url(path)).call().expect("an answer"))
+    }
+
     /// Status and body of a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
         status_and_body(self.client.get(self.url(path)).call().expect("an answer"))
@@ -70,6 +95,23 @@ impl Server {
     #[track_caller]
     pub fn page(&self) -> String {
         self.page_of("/metrics")
+    }
+
+    /// The page without the times of pushes to groups, which no table can hold.
+    #[track_caller]
+    pub fn page_without_times(&self) -> String {
+        let page = self.page();
+        let is_time = |line: &str| {
+            let sample = ["# HELP ", "# TYPE "].iter().find_map(|start| line.strip_prefix(start)).unwrap_or(line);
+            ["push_time_seconds", "push_failure_time_seconds"].iter().any(|name| sample.starts_with(name))
+        };
+        page.split_inclusive('\n').filter(|line| !is_time(line)).collect()
+    }
+
+    /// All samples of the page, which must be one that every reader takes.
+    #[track_caller]
+    pub fn samples(&self) -> page::Samples {
+        page::samples(&self.page())
     }
 
     /// What `path` shows; it must be whole.
@@ -138,6 +180,31 @@ impl Drop for Server {
         if !std::thread::panicking() {
             assert_eq!(self.join(), Ok(()));
         }
+    }
+}
+
+/// A configuration file that lasts as long as this.
+pub struct ConfigFile(tempfile::NamedTempFile);
+
+impl ConfigFile {
+    pub fn new(text: &str) -> Self {
+        let file = Self(tempfile::NamedTempFile::new().expect("a temporary file"));
+        file.write(text);
+        file
+    }
+
+    /// Puts another text into it.
+    pub fn write(&self, text: &str) {
+        std::fs::write(self.path(), text).expect("a file to write to");
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.path().to_str().expect("UTF-8")
+    }
+
+    /// A server that is configured by the file.
+    pub fn start(&self, flags: &[&str]) -> Server {
+        Server::start(&[&["--config", self.path()], flags].concat())
     }
 }
 

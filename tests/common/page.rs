@@ -48,7 +48,7 @@ fn sample<'p>(line: &'p str, family: &str, kind: &str) -> (&'p str, f64) {
     let name = series.split('{').next().unwrap_or_default();
     let suffixes: &[&str] = match kind {
         "histogram" => &["_bucket", "_sum", "_count"],
-        "summary" => &["_sum", "_count"],
+        "summary" => &["", "_sum", "_count"],
         _ => &[""],
     };
     let suffix = name.strip_prefix(family).unwrap_or("another family");

@@ -29,6 +29,12 @@ impl FamilyOrder {
         self.len == 0
     }
 
+    /// Number of series.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// Adds a new series.
     pub fn add(&mut self, slot: u32) {
         self.waiting.push(slot);

@@ -74,14 +74,15 @@ impl Table {
     /// Replaces what a group shows. Cannot fail: all checks were made before.
     pub fn replace(&mut self, batch: Batch, context: &BatchContext, change: &Replacement, now: Millis) {
         let mut held = std::mem::take(&mut self.groups.entry(change.group.id).or_default().slots);
+        let mut slots = Vec::with_capacity(batch.len());
+        let mut batch = batch;
+        for (index, (series, value)) in values(&mut batch).into_iter().enumerate() {
+            let found = self.find_held(&batch, series, context, held.get(index).copied());
+            slots.push(self.set(&batch, series, context, value, change, found, now));
+        }
         // A slot stands twice if its series was removed by itself and came again.
         held.sort_unstable();
         held.dedup();
-        let mut slots = Vec::with_capacity(batch.len());
-        let mut batch = batch;
-        for (series, value) in values(&mut batch) {
-            slots.push(self.set(&batch, series, context, value, change, now));
-        }
         for slot in held {
             match self.series.get(slot) {
                 Some(series) if is_of(&series.stored, change) => match &series.stored {
@@ -99,7 +100,18 @@ impl Table {
         }
     }
 
+    /// The slot of a series. Most pushes bring what the one before brought, in the same order: where that is so, the index,
+    /// whose memory is large and far away, is not asked.
+    fn find_held(&self, batch: &Batch, series: SeriesRef, context: &BatchContext, likely: Option<u32>) -> Option<u32> {
+        let family = context.families[series.family as usize].id;
+        let is_it = |slot: &u32| {
+            self.series.get(*slot).is_some_and(|stored| stored.family == family && *stored.key == *batch.key(series))
+        };
+        likely.filter(is_it).or_else(|| self.find(batch, series, family))
+    }
+
     /// Sets one series of a group.
+    #[allow(clippy::too_many_arguments, reason = "a value, its series, and where both come from")]
     fn set(
         &mut self,
         batch: &Batch,
@@ -107,10 +119,10 @@ impl Table {
         context: &BatchContext,
         value: Value,
         change: &Replacement,
+        found: Option<u32>,
         now: Millis,
     ) -> u32 {
         let family = &context.families[series.family as usize];
-        let found = self.find(batch, series, family.id);
         if let Some(slot) = found
             && let Some(stored) = self.series.get_mut(slot)
             && let Stored::Replaced(replaced) = &mut stored.stored
@@ -119,6 +131,7 @@ impl Table {
             let before = std::mem::replace(&mut replaced.value, value);
             let since = std::mem::replace(&mut replaced.since, change.version);
             let (key, family) = (Arc::clone(&stored.key), stored.family);
+            self.series.set_deadline(slot, super::deadline(context, series, now));
             self.remember(family, &key, since, before, change);
             return slot;
         }

@@ -22,12 +22,12 @@ use crate::shard::owner::Source;
 #[derive(Debug)]
 pub(super) struct Sourced {
     /// What counters, histograms and summaries have come to; for a gauge of no meaning.
-    total: Value,
+    pub total: Value,
     /// How the values of the sources that live are merged; `None` where the total is shown.
     gauge: Option<GaugePolicy>,
     live: HashTable<LiveValue>,
     /// Pushes so far, to tell which value is the newest.
-    pushes: u32,
+    pub pushes: u32,
 }
 
 /// A source's last value.
@@ -52,7 +52,7 @@ enum Last {
 pub(super) struct SourcePart {
     source: Arc<Source>,
     /// Slots; some may have been given to other series since, or have lost the source's value.
-    slots: Vec<u32>,
+    pub slots: Vec<u32>,
 }
 
 impl SourcePart {
@@ -64,7 +64,7 @@ fn has_value_of(series: &Slots, slot: u32, source: u32) -> bool {
 }
 
 impl Sourced {
-    fn new(total: Value) -> Self {
+    pub fn new(total: Value) -> Self {
         Self { total, gauge: None, live: HashTable::new(), pushes: 0 }
     }
 
@@ -153,7 +153,7 @@ impl Sourced {
     }
 
     /// Adds a pushed number. Returns whether it is the source's first value here.
-    fn push_number(
+    pub fn push_number(
         &mut self,
         source: u32,
         pushed: f64,
@@ -166,25 +166,35 @@ impl Sourced {
             return self.set(source, Last::Number(pushed)).is_none();
         }
         let created = extra.and_then(|extra| extra.created);
-        let increment = match (self.last(source), created) {
+        let number_of_push = self.next_push();
+        let hash = live_hash(source);
+        let found = self.live.find_mut(hash, |value| value.source == source);
+        let before = found.as_ref().map(|value| &value.last);
+        let increment = match (before, created) {
             (Some(Last::Number(last)), None) => number_increment(*last, pushed),
             (Some(Last::Number(last)), created) => counter_increment((*last, None), (pushed, created)),
             (Some(Last::Counter(last)), created) => counter_increment(**last, (pushed, created)),
             _ => pushed,
         };
+        let created_before = match before {
+            Some(Last::Counter(last)) if pushed >= last.0 => last.1,
+            _ => None,
+        };
         merge_number(&mut self.total, increment, NumberRule::Add, now);
         if let Some(CounterExtra { created, exemplar, .. }) = extra {
             merge_counter_extra(&mut self.total, *created, exemplar.clone());
         }
-        let created = created.or(match self.last(source) {
-            Some(Last::Counter(last)) if pushed >= last.0 => last.1,
-            _ => None,
-        });
-        let last = match created {
-            Some(_) => Last::Counter(Box::new((pushed, created))),
+        let last = match created.or(created_before) {
+            Some(created) => Last::Counter(Box::new((pushed, Some(created)))),
             None => Last::Number(pushed),
         };
-        self.set(source, last).is_none()
+        if let Some(value) = found {
+            (value.pushed, value.last) = (number_of_push, last);
+            return false;
+        }
+        let value = LiveValue { source, pushed: number_of_push, last };
+        self.live.insert_unique(hash, value, |value| live_hash(value.source));
+        true
     }
 
     /// Adds a pushed histogram, alike.
@@ -245,6 +255,7 @@ impl Table {
         counters.sort_by_key(|extra| extra.number);
         let mut counters = counters.into_iter().peekable();
         let numbers = std::mem::take(&mut batch.numbers);
+        let slots = self.look_ahead(&batch, &numbers, context, source.id);
         for (index, NumberUpdate { series, value }) in numbers.into_iter().enumerate() {
             let mut extra = counters.next_if(|extra| extra.number as usize == index);
             // A counter's created timestamp and its exemplar may have come apart.
@@ -256,23 +267,43 @@ impl Table {
                 });
             }
             let rule = context.rules[series.rule as usize].numbers;
-            self.push_of_source(&batch, series, context, source, now, Value::Number(0.0), |sourced| {
+            let slot = slots[index];
+            self.push_of_source(&batch, series, slot, context, source, now, Value::Number(0.0), |sourced| {
                 sourced.push_number(source.id, value, extra.as_ref(), rule, now)
             });
         }
         for HistogramUpdate { series, histogram } in std::mem::take(&mut batch.histograms) {
             let is_gauge = context.families[series.family as usize].kind().is_gauge();
             let nothing = Value::Histogram(Box::default());
-            self.push_of_source(&batch, series, context, source, now, nothing, |sourced| {
+            self.push_of_source(&batch, series, None, context, source, now, nothing, |sourced| {
                 sourced.push_histogram(source.id, histogram, is_gauge)
             });
         }
         for SummaryUpdate { series, summary } in std::mem::take(&mut batch.summaries) {
             let nothing = Value::Summary(Box::default());
-            self.push_of_source(&batch, series, context, source, now, nothing, |sourced| {
+            self.push_of_source(&batch, series, None, context, source, now, nothing, |sourced| {
                 sourced.push_summary(source.id, summary)
             });
         }
+    }
+
+    /// The slots of the numbers' series. Nothing depends on the values that are looked at, so the waits for memory overlap.
+    fn look_ahead(
+        &self,
+        batch: &Batch,
+        numbers: &[NumberUpdate],
+        context: &BatchContext,
+        source: u32,
+    ) -> Vec<Option<u32>> {
+        let slot =
+            |update: &NumberUpdate| self.find(batch, update.series, context.families[update.series.family as usize].id);
+        let slots: Vec<Option<u32>> = numbers.iter().map(slot).collect();
+        for slot in slots.iter().flatten() {
+            if let Some(Stored::Sourced(sourced)) = self.series.get(*slot).map(|series| &series.stored) {
+                std::hint::black_box(sourced.live.find(live_hash(source), |value| value.source == source).is_some());
+            }
+        }
+        slots
     }
 
     /// Adds one pushed value; `push` tells whether it is the source's first of its series.
@@ -281,13 +312,16 @@ impl Table {
         &mut self,
         batch: &Batch,
         series: SeriesRef,
+        found: Option<u32>,
         context: &BatchContext,
         source: &Arc<Source>,
         now: Millis,
         nothing: Value,
         push: impl FnOnce(&mut Sourced) -> bool,
     ) {
-        let slot = self.sourced_slot(batch, series, context, now, nothing);
+        let is_sourced =
+            |slot: &u32| matches!(self.series.get(*slot).map(|series| &series.stored), Some(Stored::Sourced(_)));
+        let slot = found.filter(is_sourced).unwrap_or_else(|| self.sourced_slot(batch, series, context, now, nothing));
         let Some(Stored::Sourced(sourced)) = self.series.get_mut(slot).map(|series| &mut series.stored) else { return };
         if push(sourced) {
             self.source_values += 1;

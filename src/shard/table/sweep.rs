@@ -29,9 +29,9 @@ pub struct Swept {
 
 impl Table {
     /// Slots looked at in one step.
-    const LOOKED_AT: u32 = 16 * 1024;
+    pub(super) const LOOKED_AT: u32 = 16 * 1024;
     /// Series removed in one step.
-    const REMOVED: usize = 1024;
+    pub(super) const REMOVED: usize = 1024;
 
     /// Looks at the slots from this one on, and removes what is selected.
     pub fn sweep(&mut self, selection: &Selection, from: u32, now: Millis) -> Swept {

@@ -1,4 +1,8 @@
-//! The table against a naive map, and its pages.
+//! The table against a naive map, and its pages; below it, what each door and what removal make of it.
+
+mod removal;
+mod replaced;
+mod sourced;
 
 use super::*;
 use crate::aggregate::NumberRule;
@@ -25,6 +29,63 @@ fn batch(router: &Router, context: &BatchContext, numbers: &[(u32, String, f64)]
         batch.numbers.push(NumberUpdate { series, value: *value });
     }
     batch
+}
+
+/// Families of these kinds; ids are indices.
+fn families<const N: usize>(kinds: [(&str, MetricKind); N]) -> Vec<Arc<Family>> {
+    kinds.into_iter().zip(0..).map(|((name, kind), id)| Arc::new(Family::new(id, name, kind))).collect()
+}
+
+/// What a push of these families refers to, with one rule for each.
+fn context_of(families: &[Arc<Family>], rule: impl Fn(MetricKind) -> SeriesRule) -> BatchContext {
+    BatchContext {
+        families: families.iter().map(FamilyUse::begin).collect(),
+        rules: families.iter().map(|family| rule(family.kind())).collect(),
+        ..BatchContext::default()
+    }
+}
+
+/// A new series of a batch under its family's rule.
+fn push_key(batch: &mut Batch, router: &Router, families: &[Arc<Family>], family: u32, labels: &str) -> SeriesRef {
+    let name = router.hasher().hash(families[family as usize].name.as_bytes());
+    let hash = router.series_hash(name, router.hasher().hash_labels(labels));
+    batch.push_key(hash, family, family, labels)
+}
+
+/// Sweeps to the end; returns how many series went.
+fn sweep(table: &mut Table, selection: &Selection, now: Millis) -> usize {
+    let (mut removed, mut next) = (0, Some(0));
+    while let Some(from) = next {
+        let swept = table.sweep(selection, from, now);
+        assert!(swept.removed <= Table::REMOVED, "{swept:?}");
+        removed += swept.removed;
+        next = swept.next;
+    }
+    removed
+}
+
+/// Every stored series is found by its key, stands once in the index and in its family's count, and where the order has it.
+fn assert_whole(table: &Table) {
+    let stored: Vec<(u32, &Series)> =
+        (0..table.series.end()).filter_map(|slot| Some((slot, table.series.get(slot)?))).collect();
+    assert_eq!(stored.len(), table.series.len());
+    assert_eq!(stored.len(), table.index.len());
+    let mut of_families: BTreeMap<u32, usize> = BTreeMap::new();
+    for (slot, series) in &stored {
+        *of_families.entry(series.family).or_default() += 1;
+        let order = &table.orders[&series.family];
+        let name = table.router.hasher().hash(order.family.name.as_bytes());
+        let hash = table.router.series_hash(name, table.router.hasher().hash_labels(&series.key)) as u32;
+        assert!(table.index.find(table_hash(hash), |entry| (entry.hash, entry.slot) == (hash, *slot)).is_some());
+    }
+    assert_eq!(of_families.len(), table.orders.len());
+    for (family, count) in of_families {
+        let order = &table.orders[&family];
+        assert_eq!(order.len(), count);
+        for (key, slot) in order.after(None) {
+            assert_eq!(table.series.key(slot, family).as_ref(), Some(key));
+        }
+    }
 }
 
 /// All pages of `bytes` each, as one text without headers.

@@ -4,7 +4,7 @@ JOBS ?= 2
 CARGO ?= cargo
 RUN_FLAGS ?=
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation
+FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation pushgateway_file selector
 
 .PHONY: run test check bench e2e build fuzz
 

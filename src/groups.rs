@@ -31,13 +31,20 @@ pub struct GroupEntry {
     state: Mutex<GroupState>,
 }
 
+/// The values of `push_time_seconds` and `push_failure_time_seconds`: Unix seconds, 0 for never.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PushTimes {
+    /// Of the last push that succeeded.
+    pub push: f64,
+    /// Of the last one that failed.
+    pub failure: f64,
+}
+
 /// What changes of a group.
 #[derive(Clone, Debug, Default)]
 pub struct GroupState {
-    /// When a push last succeeded, in Unix seconds; 0 if none did.
-    pub push_time: f64,
-    /// When one last failed, alike.
-    pub failure_time: f64,
+    /// When pushes last succeeded and failed.
+    pub times: PushTimes,
     /// The shards that hold series of it.
     pub shards: Vec<bool>,
     /// Its families by id, with the time of the push that brought each.
@@ -52,9 +59,26 @@ impl GroupEntry {
         lock(&self.state).clone()
     }
 
-    /// Sets its state.
-    pub fn set_state(&self, state: GroupState) {
-        *lock(&self.state) = state;
+    /// Changes its state.
+    pub fn change(&self, change: impl FnOnce(&mut GroupState)) {
+        change(&mut lock(&self.state));
+    }
+
+    /// When pushes last succeeded and failed.
+    pub fn times(&self) -> PushTimes {
+        lock(&self.state).times
+    }
+
+    /// Which of so many shards hold series of it.
+    pub fn shards(&self, count: usize) -> Vec<bool> {
+        let mut shards = lock(&self.state).shards.clone();
+        shards.resize(count, false);
+        shards
+    }
+
+    /// Whether its time is over.
+    pub fn is_expired(&self, now: Millis) -> bool {
+        lock(&self.state).deadline.is_some_and(|deadline| deadline <= now)
     }
 }
 
@@ -98,8 +122,7 @@ impl Groups {
     /// Groups whose time is over.
     pub fn expired(&self, now: Millis) -> Vec<Arc<GroupEntry>> {
         let state = lock(&self.state);
-        let is_expired = |entry: &&Arc<GroupEntry>| lock(&entry.state).deadline.is_some_and(|deadline| deadline <= now);
-        state.entries.values().filter(is_expired).cloned().collect()
+        state.entries.values().filter(|entry| entry.is_expired(now)).cloned().collect()
     }
 
     /// Number of groups.

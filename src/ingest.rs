@@ -7,6 +7,7 @@ mod removal;
 mod restore;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
@@ -23,14 +24,15 @@ use crate::model::labels::GroupLabels;
 use crate::model::value::Millis;
 use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules, Pushed};
 use crate::registry::{CommitError, Entry, Registry, View};
-use crate::shard::batch::{BatchContext, SeriesRule};
-use crate::shard::gate::{Acknowledgement, Budget, TicketBook};
+use crate::shard::batch::{Batch, BatchContext, SeriesRule};
+use crate::shard::gate::{Acknowledgement, Budget, Permit, Place, TicketBook};
 use crate::shard::owner::{Owner, Source};
 use crate::shard::route::{ShardError, ShardSet};
-use crate::sources::{SourceHandle, Sources};
+use crate::sources::Sources;
 use crate::telemetry::IngestMetrics;
 
-pub use group::{GroupMethod, PushTimes};
+use admit::Turn;
+pub use group::GroupMethod;
 pub use restore::Restored;
 
 /// How many series and families may be stored. Known series go on being updated when a limit is reached.
@@ -159,6 +161,10 @@ pub struct Ingest {
     groups: Groups,
     /// `push_time_seconds` and `push_failure_time_seconds`.
     push_times: [Arc<Family>; 2],
+    /// Sources whose life is over and whose values are to be forgotten.
+    ended: std::sync::Mutex<VecDeque<Arc<Source>>>,
+    /// Held while series are removed for somebody: one at a time, for each looks at all that is stored.
+    removal: Mutex<()>,
     /// Held by a push whose series may meet others, while it looks and is sent.
     turn: Mutex<()>,
 }
@@ -177,6 +183,8 @@ impl Ingest {
             sources: Sources::default(),
             groups: Groups::default(),
             push_times: [reserve("succeeded"), reserve("failed")],
+            ended: std::sync::Mutex::default(),
+            removal: Mutex::new(()),
             turn: Mutex::new(()),
             parts,
         }
@@ -294,33 +302,58 @@ impl Ingest {
     ) -> Result<Option<Acknowledgement>, Refusal> {
         let owner = self.owner(source);
         let shards = &self.parts.shards;
-        // A family that is emptied first is so on every shard.
-        let empties = !push.replaced_families.is_empty();
-        let places = shards.enter(&push.batches, |_| empties)?;
-        let _turn = match admit::may_collide(&push, pushed.door) {
+        let turn = match admit::may_collide(&push, pushed.door) {
             true => Some(self.refuse_collisions(&mut push, pushed.door, &owner).await?),
             false => None,
         };
-        let (mut series, shares) = self.permit_series(&mut push, &owner).await?;
+        // A family that is emptied first is so on every shard.
+        let empties = !push.replaced_families.is_empty();
+        let places = shards.enter(&push.batches, |_| empties)?;
+        let (series, shares) = self.permit_series(&mut push, &owner).await?;
         let (ignored, discarded) = (push.ignored_timestamps, push.discarded_samples);
         let Assembled { families, rules, releases, batches, replaced_families, .. } = push;
-        let source = source.filter(|_| places.iter().any(Option::is_some)).map(|source| self.touch(source));
-        let held = source.as_ref().map(SourceHandle::hold);
-        if let Some(None) = held {
-            return Ok(None);
-        }
         let registration = Registration { families, rules, replaced_families, releases: &releases, pushed };
-        let Some((context, _view)) = self.register(registration)? else { return Ok(None) };
-        let owner = source.as_ref().map_or(owner, |handle| Owner::Source(Arc::clone(handle.source())));
+        let Some((context, view)) = self.register(registration)? else { return Ok(None) };
+        // The turn lasts until the push is sent.
+        let _turn = turn.map(Turn::keep_notes);
         self.parts.metrics.ignored(ignored, discarded);
+        let has_series = places.iter().any(Option::is_some);
+        let parts = places.into_iter().zip(batches).zip(shares).collect();
+        let sent = match source.filter(|_| has_series) {
+            // Alone, so that all shards empty the family before the same pushes.
+            None if empties => {
+                drop(view);
+                let _alone = self.parts.registry.hold();
+                self.send(parts, &context, &owner, series)
+            }
+            None => self.send(parts, &context, &owner, series),
+            Some(source) => {
+                let deadline = source.lifetime.map(|lifetime| self.parts.clock.now().saturating_add(lifetime));
+                self.sources.while_alive(source.key, deadline, |source| {
+                    self.send(parts, &context, &Owner::Source(Arc::clone(source)), series)
+                })
+            }
+        };
+        sent.map(Some)
+    }
+
+    /// Hands each shard its part.
+    fn send(
+        &self,
+        parts: Vec<((Option<Place>, Batch), usize)>,
+        context: &Arc<BatchContext>,
+        owner: &Owner,
+        mut series: Permit,
+    ) -> Result<Acknowledgement, Refusal> {
         let (book, acknowledgement) = TicketBook::new();
-        for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
+        for (shard, ((place, batch), share)) in parts.into_iter().enumerate() {
             if let Some(place) = place {
                 let ticket = book.ticket(place, series.split(share));
-                shards.ingest(shard, batch, Arc::clone(&context), owner.clone(), ticket).map_err(|_| Refusal::Lost)?;
+                let sent = self.parts.shards.ingest(shard, batch, Arc::clone(context), owner.clone(), ticket);
+                sent.map_err(|_| Refusal::Lost)?;
             }
         }
-        Ok(Some(acknowledgement))
+        Ok(acknowledgement)
     }
 
     /// For whom the push is looked up. A source that is not known has no values yet, whatever its number.
@@ -328,11 +361,6 @@ impl Ingest {
         let Some(source) = source else { return Owner::Everyone };
         let unknown = || Arc::new(Source::new(u32::MAX));
         Owner::Source(self.sources.find(source.key).unwrap_or_else(unknown))
-    }
-
-    fn touch(&self, source: SourcePush<'_>) -> SourceHandle {
-        let deadline = source.lifetime.map(|lifetime| self.parts.clock.now().saturating_add(lifetime));
-        self.sources.touch(source.key, deadline)
     }
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.

@@ -4,11 +4,11 @@
 //! something new is known, for writing. Every name is entered as legacy readers see it, so two names that escaping would
 //! make one cannot both be taken. A family without series keeps its names until someone wants them, or until it is swept out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::model::door::Door;
-use crate::model::family::{Family, FamilyTraits, MetricKind, SampleRole};
+use crate::model::family::{Family, FamilyTraits, FamilyUse, MetricKind, SampleRole};
 use crate::model::name::exposed_metric_name;
 
 /// All families that have been pushed.
@@ -195,13 +195,14 @@ impl Registry {
         let known: Option<Vec<_>> = wanted.iter().map(|wanted| wanted.unchanged(door)).collect();
         if let Some(families) = known.filter(|_| releases.is_empty()) {
             let view = self.view();
-            let is_current = wanted.iter().all(|wanted| view.state.is_current(wanted, &[]));
+            let is_current = wanted.iter().all(|wanted| view.state.is_current(wanted, &HashSet::default()));
             return if is_current { Ok((families, view)) } else { Err(CommitError::Stale) };
         }
         let new = wanted.iter().filter(|wanted| matches!(wanted, Wanted::New { .. })).count();
         let mut state = self.write();
         let may_release = releases.iter().all(|family| !family.is_retired() && is_released(family));
-        if !may_release || !wanted.iter().all(|wanted| state.is_current(wanted, releases)) {
+        let released: HashSet<u32, ahash::RandomState> = releases.iter().map(|family| family.id).collect();
+        if !may_release || !wanted.iter().all(|wanted| state.is_current(wanted, &released)) {
             return Err(CommitError::Stale);
         }
         if new > 0 && state.len() - releases.len() + new > self.max_families {
@@ -213,39 +214,39 @@ impl Registry {
     }
 
     /// Notes what families will have, so that pushes planned without that are stale. Returns those of which it was not known.
-    pub fn note_traits<'f>(&self, noted: impl Iterator<Item = (&'f Arc<Family>, FamilyTraits)>) -> Vec<NotedTraits> {
-        let unknown: Vec<_> = noted
-            .filter(|(family, traits)| !family.traits().contain(*traits))
-            .map(|(family, traits)| NotedTraits { family: Arc::clone(family), before: family.traits(), traits })
-            .collect();
+    pub fn note_traits<'f>(&self, noted: impl Iterator<Item = (&'f Arc<Family>, FamilyTraits)>) -> Notes<'_> {
+        let noted: Vec<_> = noted.map(|(family, traits)| (FamilyUse::begin(family), traits)).collect();
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            noted.into_iter().partition(|(family, traits)| family.traits().contain(*traits));
+        let note = |(family, traits): (FamilyUse, _)| NotedTraits { before: family.traits(), family, traits };
+        let unknown: Vec<_> = unknown.into_iter().map(note).collect();
         if !unknown.is_empty() {
             let _no_push_is_being_sent = self.write();
             unknown.iter().for_each(|noted| noted.family.add_traits(noted.traits));
         }
-        unknown
+        Notes { registry: self, unknown, _known: known.into_iter().map(|(family, _)| family).collect() }
     }
 
-    /// Takes notes back: what they tell of did not come after all.
-    pub fn forget_traits(&self, noted: Vec<NotedTraits>) {
-        if !noted.is_empty() {
-            let _no_push_is_being_sent = self.write();
-            for NotedTraits { family, before, traits } in noted {
-                family.remove_traits(traits);
-                family.add_traits(before);
-            }
-        }
+    /// Keeps all pushes from being sent. The families of one's own push stay as long as they are in use.
+    pub fn hold(&self) -> Hold<'_> {
+        Hold { _state: self.write() }
     }
 
-    /// Removes families that have lost all their series. Those that never had any stay: they tell what their names are.
+    /// Removes families that have lost all their series, and of the others the notes of doors whose series have gone. Families
+    /// that never had a series stay: they tell what their names are.
     pub fn remove_deserted(&self) {
         let is_deserted = |family: &Family| family.has_had_series() && family.is_empty();
-        let deserted: Vec<_> = self.view().families().filter(|family| is_deserted(family)).cloned().collect();
-        if !deserted.is_empty() {
-            let mut state = self.write();
-            for family in deserted {
-                if is_deserted(&family) && !family.is_retired() && !state.is_reserved(&family) {
-                    state.remove(&family);
-                }
+        let is_of_interest = |family: &&Arc<Family>| is_deserted(family) || family.deserted_doors().next().is_some();
+        let found: Vec<_> = self.view().families().filter(is_of_interest).cloned().collect();
+        if found.is_empty() {
+            return;
+        }
+        let mut state = self.write();
+        for family in found.into_iter().filter(|family| !family.is_retired()) {
+            if is_deserted(&family) && !state.is_reserved(&family) {
+                state.remove(&family);
+            } else {
+                family.deserted_doors().for_each(|door| family.remove_traits(FamilyTraits::of_door(door)));
             }
         }
     }
@@ -253,9 +254,9 @@ impl Registry {
     /// Removes all families but the reserved ones. `meanwhile` is done while no push is being sent.
     pub fn clear(&self, meanwhile: impl FnOnce()) {
         let mut state = self.write();
-        meanwhile();
         let families: Vec<_> = state.families.values().filter(|family| !state.is_reserved(family)).cloned().collect();
         families.iter().for_each(|family| state.remove(family));
+        meanwhile();
     }
 
     /// Number of families that pushes have brought.
@@ -269,12 +270,51 @@ impl Registry {
     }
 }
 
-/// A note on a family, to be taken back.
-#[derive(Debug)]
-pub struct NotedTraits {
-    family: Arc<Family>,
+/// Nobody else's push is sent while it is held.
+pub struct Hold<'r> {
+    _state: RwLockWriteGuard<'r, State>,
+}
+
+/// What was noted of families for a push that is on its way; the families are in use as long. Dropped, the notes are taken
+/// back.
+#[must_use]
+pub struct Notes<'r> {
+    registry: &'r Registry,
+    unknown: Vec<NotedTraits>,
+    /// Families that had these traits already, and keep them.
+    _known: Vec<FamilyUse>,
+}
+
+struct NotedTraits {
+    family: FamilyUse,
     before: FamilyTraits,
     traits: FamilyTraits,
+}
+
+impl Notes<'_> {
+    /// The push was sent: what was noted is so.
+    pub fn keep(mut self) {
+        self.unknown.clear();
+    }
+
+    /// Number of families of which something was not known.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.unknown.len()
+    }
+}
+
+impl Drop for Notes<'_> {
+    fn drop(&mut self) {
+        if self.unknown.is_empty() {
+            return;
+        }
+        let _no_push_is_being_sent = self.registry.write();
+        for NotedTraits { family, before, traits } in self.unknown.drain(..) {
+            family.remove_traits(traits);
+            family.add_traits(before);
+        }
+    }
 }
 
 impl State {
@@ -286,14 +326,14 @@ impl State {
         self.reserved.iter().any(|reserved| reserved.id == family.id)
     }
 
-    /// Whether what the push was planned on still holds, once `releases` have gone.
-    fn is_current(&self, wanted: &Wanted, releases: &[Arc<Family>]) -> bool {
+    /// Whether what the push was planned on still holds, once the `released` families have gone.
+    fn is_current(&self, wanted: &Wanted, released: &HashSet<u32, ahash::RandomState>) -> bool {
         match wanted {
             Wanted::Known(seen) | Wanted::Settled(seen, _) => seen.is_current(),
             Wanted::New { name, kind, .. } => {
                 claimed_names(&exposed_metric_name(name), *kind).all(|(sample_name, _)| {
                     let claim = self.claims.get(&*sample_name);
-                    claim.is_none_or(|claim| releases.iter().any(|family| Arc::ptr_eq(family, &claim.family)))
+                    claim.is_none_or(|claim| released.contains(&claim.family.id))
                 })
             }
         }
@@ -360,6 +400,10 @@ mod tests {
         registry.commit(Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false })
     }
 
+    fn note<'r>(registry: &'r Registry, family: &Arc<Family>) -> Notes<'r> {
+        registry.note_traits([(family, FamilyTraits::QUOTED_LABELS)].into_iter())
+    }
+
     #[test]
     fn a_family_takes_the_names_of_its_samples() {
         let registry = Registry::new(10);
@@ -393,10 +437,10 @@ mod tests {
         for plan in old {
             assert_eq!(commit(&registry, plan).err(), Some(CommitError::Stale), "its kind is another");
         }
-        let note =
-            |registry: &Registry, family| registry.note_traits([(family, FamilyTraits::QUOTED_LABELS)].into_iter());
-        let old = plans();
-        assert_eq!(note(&registry, &a).len(), 1);
+        let (old, traits) = (plans(), a.traits());
+        drop(note(&registry, &a));
+        assert_eq!(a.traits(), traits, "a note that is not kept is taken back");
+        note(&registry, &a).keep();
         assert_eq!(note(&registry, &a).len(), 0);
         for plan in old {
             assert_eq!(commit(&registry, plan).err(), Some(CommitError::Stale), "its labels may collide");

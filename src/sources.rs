@@ -17,7 +17,8 @@ pub struct Sources {
 struct State {
     /// By the labels that tell sources apart.
     entries: HashMap<Box<str>, Arc<Entry>, ahash::RandomState>,
-    /// When to look whether a source's time is over; once for each source that has a lifetime.
+    /// When to look whether a source's time is over: for each source that has a lifetime at its deadline or before, and
+    /// perhaps more often.
     deadlines: BinaryHeap<Reverse<(Millis, Box<str>, u32)>>,
     next_id: u32,
 }
@@ -38,22 +39,21 @@ enum Life {
 }
 
 /// A source that lives at least as long as this is held: what is sent meanwhile comes before its end.
-pub struct Held<'e> {
+struct Held<'e> {
     _life: MutexGuard<'e, Life>,
 }
 
 /// A source's entry, to be held.
 #[derive(Clone, Debug)]
-pub struct SourceHandle(Arc<Entry>);
+struct SourceHandle(Arc<Entry>);
 
 impl SourceHandle {
-    /// The source, as the shards know it.
-    pub fn source(&self) -> &Arc<Source> {
+    fn source(&self) -> &Arc<Source> {
         &self.0.source
     }
 
     /// Holds the source, unless its life is over.
-    pub fn hold(&self) -> Option<Held<'_>> {
+    fn hold(&self) -> Option<Held<'_>> {
         let life = lock(&self.0.life);
         (*life != Life::Over).then_some(Held { _life: life })
     }
@@ -65,17 +65,32 @@ impl Sources {
         lock(&self.state).entries.get(labels).map(|entry| Arc::clone(&entry.source))
     }
 
-    /// The source of these labels, which now lives until `deadline`; made if it is not known.
-    pub fn touch(&self, labels: &str, deadline: Option<Millis>) -> SourceHandle {
+    /// Does something for the source of these labels, which now lives until `deadline` and is made if it is not known. Its end
+    /// comes after whatever is done here.
+    pub fn while_alive<T>(&self, labels: &str, deadline: Option<Millis>, act: impl FnOnce(&Arc<Source>) -> T) -> T {
+        loop {
+            let handle = self.touch(labels, deadline);
+            if let Some(_held) = handle.hold() {
+                return act(handle.source());
+            }
+            // Its life has just ended: whoever comes back is another.
+        }
+    }
+
+    fn touch(&self, labels: &str, deadline: Option<Millis>) -> SourceHandle {
         let mut state = lock(&self.state);
         if let Some(entry) = state.entries.get(labels) {
             let entry = Arc::clone(entry);
             let mut life = lock(&entry.life);
-            let had_deadline = matches!(*life, Life::Until(Some(_)));
+            let is_looked_at_in_time = match (*life, deadline) {
+                (Life::Until(Some(before)), Some(deadline)) => before <= deadline,
+                (_, None) => true,
+                _ => false,
+            };
             *life = Life::Until(deadline);
             drop(life);
-            if let (Some(deadline), false) = (deadline, had_deadline) {
-                state.deadlines.push(Reverse((deadline, labels.into(), entry.source.id)));
+            if let Some(deadline) = deadline.filter(|_| !is_looked_at_in_time) {
+                state.look_at(deadline, labels, entry.source.id);
             }
             return SourceHandle(entry);
         }
@@ -85,7 +100,7 @@ impl Sources {
         let entry = Arc::new(Entry { source, life: Mutex::new(Life::Until(deadline)) });
         state.entries.insert(labels.into(), Arc::clone(&entry));
         if let Some(deadline) = deadline {
-            state.deadlines.push(Reverse((deadline, labels.into(), id)));
+            state.look_at(deadline, labels, id);
         }
         SourceHandle(entry)
     }
@@ -137,6 +152,21 @@ impl Sources {
     }
 }
 
+impl State {
+    /// Looks at a source then. Looks at sources that have gone, or have another deadline, are forgotten when they are most.
+    fn look_at(&mut self, deadline: Millis, labels: &str, id: u32) {
+        const FEW: usize = 1024;
+        self.deadlines.push(Reverse((deadline, labels.into(), id)));
+        if self.deadlines.len() > FEW.max(2 * self.entries.len()) {
+            let of_entry = |(labels, entry): (&Box<str>, &Arc<Entry>)| match *lock(&entry.life) {
+                Life::Until(Some(deadline)) => Some(Reverse((deadline, labels.clone(), entry.source.id))),
+                Life::Until(None) | Life::Over => None,
+            };
+            self.deadlines = self.entries.iter().filter_map(of_entry).collect();
+        }
+    }
+}
+
 /// What these locks guard is whole between any two steps of theirs.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,6 +194,23 @@ mod tests {
         assert_eq!(sources.end_expired(40, 1).len(), 1, "a few at a time");
         assert_eq!(sources.end_expired(40, 1).len(), 1);
         assert!(sources.is_empty());
+    }
+
+    #[test]
+    fn a_source_may_shorten_its_life_and_leaves_no_looks_behind() {
+        let sources = Sources::default();
+        let a = sources.touch("a", Some(100));
+        sources.touch("a", Some(5));
+        assert_eq!(sources.end_expired(5, 10).len(), 1);
+        assert!(a.hold().is_none());
+        for round in 0..10_000 {
+            sources.touch("b", Some(1_000_000 - round));
+            sources.touch("b", None);
+            sources.touch("c", Some(1_000_000));
+            sources.end("c");
+        }
+        assert!(lock(&sources.state).deadlines.len() <= 1025);
+        assert_eq!(sources.len(), 1);
     }
 
     #[test]

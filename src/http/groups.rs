@@ -76,7 +76,7 @@ async fn group(shards: &ShardSet, entry: &GroupEntry) -> Result<Json, ShardError
     let mut object = Map::new();
     let labels = entry.labels.plain().map(|(name, value)| (name.into_owned(), Json::from(value)));
     object.insert("labels".to_owned(), Json::Object(labels.collect()));
-    object.insert("last_push_successful".to_owned(), Json::from(state.failure_time <= state.push_time));
+    object.insert("last_push_successful".to_owned(), Json::from(state.times.failure <= state.times.push));
     for (id, (family, pushed_at)) in &state.families {
         let of_family = series.iter().filter(|series| series.family.id == *id);
         let metrics: Vec<Json> = of_family.map(|series| metric(series, entry)).collect();

@@ -9,10 +9,26 @@ use crate::exposition::error::Excerpt;
 use crate::model::door::Door;
 use crate::model::family::FamilyTraits;
 use crate::push::{Assembled, PlannedFamily};
+use crate::registry::Notes;
 use crate::shard::gate::Permit;
 use crate::shard::owner::Owner;
 use crate::shard::route::ShardError;
 use crate::shard::table::{Collision, Inspection, Objection};
+
+/// The turn of a push whose series may meet others.
+pub(super) struct Turn<'i> {
+    /// Taken back, unless they are kept, before the next one's turn.
+    notes: Notes<'i>,
+    turn: MutexGuard<'i, ()>,
+}
+
+impl<'i> Turn<'i> {
+    /// The push is accepted: what was noted for it is so.
+    pub fn keep_notes(self) -> MutexGuard<'i, ()> {
+        self.notes.keep();
+        self.turn
+    }
+}
 
 /// Whether a series of the push may meet a stored one that is not its own.
 pub(super) fn may_collide(push: &Assembled, door: Door) -> bool {
@@ -33,10 +49,10 @@ impl Ingest {
         push: &mut Assembled,
         door: Door,
         owner: &Owner,
-    ) -> Result<MutexGuard<'_, ()>, Refusal> {
+    ) -> Result<Turn<'_>, Refusal> {
         let turn = self.turn.lock().await;
-        self.note_and_inspect(push, door, owner).await?;
-        Ok(turn)
+        let (notes, _) = self.note_and_inspect(push, door, owner).await?;
+        Ok(Turn { notes, turn })
     }
 
     /// The same in a turn that is held already. Also returns what the shards know of the push.
@@ -45,16 +61,15 @@ impl Ingest {
         push: &mut Assembled,
         door: Door,
         owner: &Owner,
-    ) -> Result<Vec<Inspection>, Refusal> {
+    ) -> Result<(Notes<'_>, Vec<Inspection>), Refusal> {
         let known = push.families.iter().filter_map(|planned| Some((planned.wanted.family()?, traits(planned, door))));
-        let noted = self.parts.registry.note_traits(known);
+        let notes = self.parts.registry.note_traits(known);
         let inspections = self.inspect(push, owner).await?;
         if let Some(objection) = inspections.iter().find_map(|inspection| inspection.objection.as_ref()) {
-            self.parts.registry.forget_traits(noted);
             return Err(refusal(push.families[objection.family].wanted.name(), objection));
         }
         push.families.iter_mut().for_each(|planned| planned.wanted.see_traits());
-        Ok(inspections)
+        Ok((notes, inspections))
     }
 
     /// Permits the push's series, in all and for each shard. Far from the limits each series is taken to be new, and what
@@ -78,15 +93,16 @@ impl Ingest {
             return Ok((permit, push.batches.iter().map(|batch| each * batch.len()).collect()));
         }
         let inspections = self.inspect(push, owner).await?;
-        self.permit_new(push, owner, &inspections)
+        self.permit_new(push, owner, &inspections, 0)
     }
 
-    /// Permits what is new in the push.
+    /// Permits what is new in the push, less the series that `go` for it.
     pub(super) fn permit_new(
         &self,
         push: &Assembled,
         owner: &Owner,
         inspections: &[Inspection],
+        go: usize,
     ) -> Result<(Permit, Vec<usize>), Refusal> {
         for (index, planned) in push.families.iter().enumerate() {
             let got: usize = inspections.iter().map(|shard| shard.new[index]).sum();
@@ -104,7 +120,7 @@ impl Ingest {
             }
             shares.iter_mut().zip(inspections).for_each(|(share, shard)| *share += shard.new_of_source);
         }
-        let (stored, got) = (&self.parts.stored, shares.iter().sum());
+        let (stored, got) = (&self.parts.stored, shares.iter().sum::<usize>().saturating_sub(go));
         match stored.take(got) {
             Some(permit) => Ok((permit, shares)),
             None if stored.kept() + got <= stored.limit() => Err(Refusal::Crowded),

@@ -2,25 +2,28 @@
 //! and reaches all shards as one version.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use tokio::sync::MutexGuard;
 
 use super::{Ingest, Push, Refusal, Registration, Scratch};
 use crate::aggregate::NumberRule;
 use crate::exposition::error::{DecodeError, Excerpt, Place};
 use crate::exposition::format::PushFormat;
-use crate::groups::{GroupEntry, GroupState};
+use crate::groups::{GroupEntry, GroupState, PushTimes};
 use crate::model::door::Door;
 use crate::model::family::{Family, FamilyUse};
 use crate::model::labels::{GroupLabels, write_canonical};
 use crate::model::value::Millis;
 use crate::push::{Assembled, PushError, Pushed};
-use crate::registry::{Seen, Wanted};
+use crate::registry::{Notes, Seen, Wanted};
 use crate::shard::batch::{Batch, BatchContext, NumberUpdate, SeriesRule};
-use crate::shard::gate::{Permit, TicketBook};
+use crate::shard::gate::{Acknowledgement, Permit, Place as QueuePlace, TicketBook};
 use crate::shard::owner::Owner;
 use crate::shard::table::{Replacement, Scope};
+use crate::shard::timeline::Change;
 
 /// What a push to a group replaces.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +56,13 @@ impl Ingest {
         scratch: &RefCell<Scratch>,
     ) -> Result<(), Refusal> {
         loop {
-            match self.try_to_replace(push, method, scratch).await {
+            let mut attempt = self.try_to_replace(push, method, scratch, None).await;
+            if attempt.as_ref().is_err_and(is_about_names) {
+                // A change that was on its way may have been in the way: in a turn there is none.
+                let turn = self.turn.lock().await;
+                attempt = self.try_to_replace(push, method, scratch, Some(turn)).await;
+            }
+            match attempt {
                 Ok(Attempt::Done) => return Ok(()),
                 Ok(Attempt::Stale) => continue,
                 Err(refusal) => {
@@ -71,6 +80,7 @@ impl Ingest {
         push: Push<'_>,
         method: GroupMethod,
         scratch: &RefCell<Scratch>,
+        turn: Option<MutexGuard<'_, ()>>,
     ) -> Result<Attempt, Refusal> {
         let known = self.groups.find(push.group);
         let entry = known.clone().unwrap_or_else(|| self.groups.make(push.group));
@@ -82,27 +92,33 @@ impl Ingest {
         if method == GroupMethod::Families {
             refuse_names_of_what_stays(&assembled)?;
         }
-        let turn = self.turn.lock().await;
+        let turn = match turn {
+            Some(turn) => turn,
+            None => self.turn.lock().await,
+        };
         if self.groups.find(push.group).map(|entry| entry.group.id) != known.as_ref().map(|entry| entry.group.id) {
             return Ok(Attempt::Stale);
         }
         let owner = Owner::Group(Arc::clone(&entry.group));
-        let state = entry.state();
         let times = match method {
             GroupMethod::Restored(times) => times,
-            GroupMethod::Group | GroupMethod::Families => {
-                PushTimes { push: unix_seconds(), failure: state.failure_time }
-            }
+            GroupMethod::Group | GroupMethod::Families => PushTimes { push: unix_seconds(), ..entry.times() },
         };
         let scope = match method {
             GroupMethod::Group | GroupMethod::Restored(_) => ScopeOfPush::Group,
             GroupMethod::Families => ScopeOfPush::Families(replaced_families(&assembled, push.format)),
         };
         self.add_times(&mut assembled, push.group, times)?;
-        let inspections = self.note_and_inspect(&mut assembled, Door::Replace, &owner).await?;
-        let (series, shares) = self.permit_new(&assembled, &owner, &inspections)?;
+        let (notes, inspections) = self.note_and_inspect(&mut assembled, Door::Replace, &owner).await?;
+        let new: usize = inspections.iter().flat_map(|shard| &shard.new).sum();
+        let known = assembled.series() - new;
+        let go = match method {
+            GroupMethod::Families => 0,
+            GroupMethod::Group | GroupMethod::Restored(_) => entry.group.series().saturating_sub(known),
+        };
+        let (series, shares) = self.permit_new(&assembled, &owner, &inspections, go)?;
         let lifetime = push.lifetime.or(self.parts.lifetimes.group);
-        let change = GroupChange { entry: &entry, state, times, scope, lifetime, series, shares };
+        let change = GroupChange { entry: &entry, notes, times, scope, lifetime, series, shares };
         let attempt = self.apply_to_group(assembled, pushed, change).await?;
         drop(turn);
         if matches!(attempt, Attempt::Done) {
@@ -118,39 +134,48 @@ impl Ingest {
         pushed: Pushed<'_>,
         change: GroupChange<'_>,
     ) -> Result<Attempt, Refusal> {
-        let GroupChange { entry, mut state, times, scope, lifetime, mut series, shares } = change;
+        let GroupChange { entry, notes, times, scope, lifetime, series, shares } = change;
         let shards = &self.parts.shards;
-        state.shards.resize(shards.router().shards(), false);
-        let places = shards.enter(&push.batches, |shard| state.shards[shard])?;
+        let held = entry.shards(shards.router().shards());
+        let places = shards.enter(&push.batches, |shard| held[shard])?;
         let brought: Vec<bool> = push.families.iter().map(|planned| planned.series > 0).collect();
         let Assembled { families, rules, releases, batches, .. } = push;
-        let (book, acknowledgement) = TicketBook::new();
-        {
+        let deadline = lifetime.map(|lifetime| self.parts.clock.now().saturating_add(lifetime));
+        let acknowledgement = {
             let version = shards.timeline().change();
             let replaced_families = Vec::new();
             let registration = Registration { families, rules, replaced_families, releases: &releases, pushed };
             let Some((context, _view)) = self.register(registration)? else { return Ok(Attempt::Stale) };
+            notes.keep();
             let scope = scope.by_id(&context, &releases);
-            state.replace(&scope, &context, &brought, &batches, times);
-            let replacement = Replacement {
-                group: Arc::clone(&entry.group),
-                scope,
-                version: version.version,
-                shown: Arc::clone(&version.shown),
-            };
-            for (shard, ((place, batch), share)) in places.into_iter().zip(batches).zip(shares).enumerate() {
-                if let Some(place) = place {
-                    let ticket = book.ticket(place, series.split(share));
-                    let sent = shards.replace(shard, batch, Arc::clone(&context), replacement.clone(), ticket);
-                    sent.map_err(|_| Refusal::Lost)?;
-                }
-            }
-        }
-        drop((book, series));
-        state.deadline = lifetime.map(|lifetime| self.parts.clock.now().saturating_add(lifetime));
-        entry.set_state(state);
+            entry.change(|state| {
+                state.replace(&scope, &context, &brought, &batches, times);
+                state.deadline = deadline;
+            });
+            let parts = places.into_iter().zip(batches).zip(shares).collect();
+            self.send_change(parts, &context, replacement(entry, scope, &version), series)?
+        };
         self.groups.enter(entry);
         if acknowledgement.is_applied().await { Ok(Attempt::Done) } else { Err(Refusal::Lost) }
+    }
+
+    /// Hands each shard its part of a change, while the change is held.
+    fn send_change(
+        &self,
+        parts: Vec<((Option<QueuePlace>, Batch), usize)>,
+        context: &Arc<BatchContext>,
+        replacement: Replacement,
+        mut series: Permit,
+    ) -> Result<Acknowledgement, Refusal> {
+        let (book, acknowledgement) = TicketBook::new();
+        for (shard, ((place, batch), share)) in parts.into_iter().enumerate() {
+            if let Some(place) = place {
+                let ticket = book.ticket(place, series.split(share));
+                let sent = self.parts.shards.replace(shard, batch, Arc::clone(context), replacement.clone(), ticket);
+                sent.map_err(|_| Refusal::Lost)?;
+            }
+        }
+        Ok(acknowledgement)
     }
 
     /// Removes the group of these labels; an unknown one is no error.
@@ -169,40 +194,26 @@ impl Ingest {
     pub(super) async fn delete_expired_group(&self, entry: &GroupEntry) -> Result<(), Refusal> {
         let _turn = self.turn.lock().await;
         match self.groups.find(&entry.labels).filter(|found| found.group.id == entry.group.id) {
-            Some(found) if found.state().deadline.is_some_and(|deadline| deadline <= self.parts.clock.now()) => {
-                self.remove_group(&found).await
-            }
+            Some(found) if found.is_expired(self.parts.clock.now()) => self.remove_group(&found).await,
             _ => Ok(()),
         }
     }
 
     async fn remove_group(&self, entry: &GroupEntry) -> Result<(), Refusal> {
         let shards = &self.parts.shards;
-        let mut state = entry.state();
-        state.shards.resize(shards.router().shards(), false);
-        let batches: Vec<Batch> = state.shards.iter().map(|_| Batch::default()).collect();
-        let places = shards.enter(&batches, |shard| state.shards[shard])?;
-        let mut nothing = self.parts.stored.take(0).ok_or(Refusal::Crowded)?;
-        let (book, acknowledgement) = TicketBook::new();
-        {
+        let held = entry.shards(shards.router().shards());
+        let batches: Vec<Batch> = held.iter().map(|_| Batch::default()).collect();
+        let places = shards.enter(&batches, |shard| held[shard])?;
+        let acknowledgement = {
             let version = shards.timeline().change();
-            let replacement = Replacement {
-                group: Arc::clone(&entry.group),
-                scope: Scope::Group,
-                version: version.version,
-                shown: Arc::clone(&version.shown),
-            };
-            for (shard, place) in places.into_iter().enumerate() {
-                if let Some(place) = place {
-                    let ticket = book.ticket(place, nothing.split(0));
-                    let sent = shards.replace(shard, Batch::default(), Arc::default(), replacement.clone(), ticket);
-                    sent.map_err(|_| Refusal::Lost)?;
-                }
-            }
-        }
-        drop(book);
+            let parts = places.into_iter().zip(batches).map(|part| (part, 0)).collect();
+            let replacement = replacement(entry, Scope::Group, &version);
+            self.send_change(parts, &Arc::default(), replacement, self.parts.stored.nothing())?
+        };
         self.groups.remove(entry);
-        if acknowledgement.is_applied().await { Ok(()) } else { Err(Refusal::Lost) }
+        let is_applied = acknowledgement.is_applied().await;
+        self.parts.registry.remove_deserted();
+        if is_applied { Ok(()) } else { Err(Refusal::Lost) }
     }
 
     /// Sets the time of a failed push, and makes the group if there is none. If that cannot be, nothing is said: the push is
@@ -224,16 +235,15 @@ impl Ingest {
         let _turn = self.turn.lock().await;
         let entry = self.groups.find(push.group).unwrap_or_else(|| self.groups.make(push.group));
         let owner = Owner::Group(Arc::clone(&entry.group));
-        let state = entry.state();
-        let times = PushTimes { push: state.push_time, failure: unix_seconds() };
+        let times = PushTimes { failure: unix_seconds(), ..entry.times() };
         let pushed = Pushed { door: Door::Replace, labels: push.group, lifetime: None, is_released: &|_| false };
         let mut times_alone = Assembled::nothing(self.parts.shards.router().shards());
         self.add_times(&mut times_alone, push.group, times)?;
-        let inspections = self.note_and_inspect(&mut times_alone, Door::Replace, &owner).await?;
-        let (series, shares) = self.permit_new(&times_alone, &owner, &inspections)?;
+        let (notes, inspections) = self.note_and_inspect(&mut times_alone, Door::Replace, &owner).await?;
+        let (series, shares) = self.permit_new(&times_alone, &owner, &inspections, 0)?;
         let scope = ScopeOfPush::Families(Vec::new());
         let lifetime = push.lifetime.or(self.parts.lifetimes.group);
-        let change = GroupChange { entry: &entry, state, times, scope, lifetime, series, shares };
+        let change = GroupChange { entry: &entry, notes, times, scope, lifetime, series, shares };
         self.apply_to_group(times_alone, pushed, change).await
     }
 
@@ -271,22 +281,14 @@ impl Ingest {
 /// A change of a group that has been checked.
 struct GroupChange<'a> {
     entry: &'a Arc<GroupEntry>,
-    state: GroupState,
+    /// Of what its families will have.
+    notes: Notes<'a>,
     times: PushTimes,
     scope: ScopeOfPush,
     lifetime: Option<Millis>,
     /// For new series, and how many on each shard.
     series: Permit,
     shares: Vec<usize>,
-}
-
-/// The values of `push_time_seconds` and `push_failure_time_seconds`: Unix seconds, 0 for never.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PushTimes {
-    /// Of the last push that succeeded.
-    pub push: f64,
-    /// Of the last one that failed.
-    pub failure: f64,
 }
 
 /// What a push replaces, before its families have ids.
@@ -303,7 +305,7 @@ impl ScopeOfPush {
             Self::Group => Scope::Group,
             Self::Families(indices) => {
                 let brought = indices.iter().filter_map(|index| context.families.get(*index)).map(|family| family.id);
-                Scope::Families(brought.chain(releases.iter().map(|family| family.id)).collect())
+                Scope::of_families(brought.chain(releases.iter().map(|family| family.id)))
             }
         }
     }
@@ -319,23 +321,16 @@ impl GroupState {
         batches: &[Batch],
         times: PushTimes,
     ) {
-        let keeps = match scope {
-            Scope::Group => std::mem::take(&mut self.families).into_iter().filter(|_| false).collect(),
-            Scope::Families(ids) => {
-                let mut families: HashMap<u32, (Arc<Family>, f64)> = std::mem::take(&mut self.families);
-                families.retain(|id, _| !ids.contains(id));
-                families
-            }
-        };
-        self.families = keeps;
+        self.families.retain(|id, _| !scope.contains(*id));
         let now = unix_seconds();
         for (family, _) in context.families.iter().zip(brought).filter(|(_, is_brought)| **is_brought) {
             self.families.insert(family.id, (Arc::clone(FamilyUse::family(family)), now));
         }
+        self.shards.resize(batches.len(), false);
         for (shard, batch) in self.shards.iter_mut().zip(batches) {
             *shard = !batch.is_empty() || (*shard && !matches!(scope, Scope::Group));
         }
-        (self.push_time, self.failure_time) = (times.push, times.failure);
+        self.times = times;
     }
 }
 
@@ -348,13 +343,22 @@ fn replaced_families(push: &Assembled, format: PushFormat) -> Vec<usize> {
 
 /// A `POST` leaves the group's other families: it may take names of those alone that it replaces.
 fn refuse_names_of_what_stays(push: &Assembled) -> Result<(), PushError> {
-    let is_replaced = |family: &Family| push.families.iter().any(|planned| *planned.wanted.name() == *family.name);
-    let Some(stays) = push.releases.iter().find(|family| !family.is_empty() && !is_replaced(family)) else {
-        return Ok(());
-    };
+    let replaced: HashSet<&str> = push.families.iter().map(|planned| planned.wanted.name()).collect();
+    let stays = |family: &&Arc<Family>| !family.is_empty() && !replaced.contains(&*family.name);
+    let Some(stays) = push.releases.iter().find(stays) else { return Ok(()) };
     let expected = format!("sample names that {} {} does not have", stays.kind().name(), stays.name);
     let got = Excerpt::words("families that take some of them");
     Err(PushError::NameClash(DecodeError { place: Place::Line(0), expected, got }))
+}
+
+/// Whether what a name belongs to is at fault.
+fn is_about_names(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Push(PushError::TypeConflict(_) | PushError::NameClash(_)))
+}
+
+/// A change of a group, as the shards take it.
+fn replacement(entry: &GroupEntry, scope: Scope, version: &Change<'_>) -> Replacement {
+    Replacement { group: Arc::clone(&entry.group), scope, version: version.version, shown: Arc::clone(&version.shown) }
 }
 
 /// Whether the push could be read and what it holds is at fault, against what is stored or by itself.

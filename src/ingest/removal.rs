@@ -1,10 +1,13 @@
 //! What leaves: sources and groups that are deleted or whose time is over, series by selection, everything.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Ingest, Refusal};
 use crate::model::labels::GroupLabels;
 use crate::selector::Selector;
+use crate::shard::owner::Source;
 use crate::shard::route::ShardError;
 use crate::shard::table::Selection;
 
@@ -27,6 +30,7 @@ impl Ingest {
     }
 
     async fn remove(&self, selection: Selection) -> Result<usize, ShardError> {
+        let _one_at_a_time = self.removal.lock().await;
         let removed = self.parts.shards.sweep(&selection).await?;
         self.parts.registry.remove_deserted();
         Ok(removed)
@@ -38,10 +42,25 @@ impl Ingest {
     /// If a shard is down.
     pub async fn delete_source(&self, labels: &GroupLabels) -> Result<(), ShardError> {
         if let Some(source) = self.sources.end(&self.source_key(labels)) {
-            self.parts.shards.forget_source(source.id).await?;
+            self.ended().push_back(source);
+            self.forget_ended().await?;
             self.parts.registry.remove_deserted();
         }
         Ok(())
+    }
+
+    /// Makes the shards forget all sources that have ended. One is on the list until that is done: whoever gives up, another
+    /// goes on.
+    async fn forget_ended(&self) -> Result<(), ShardError> {
+        loop {
+            let Some(source) = self.ended().front().cloned() else { return Ok(()) };
+            self.parts.shards.forget_source(source.id).await?;
+            self.ended().retain(|ended| ended.id != source.id);
+        }
+    }
+
+    fn ended(&self) -> MutexGuard<'_, VecDeque<Arc<Source>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes everything.
@@ -76,11 +95,11 @@ impl Ingest {
         let mut expired = self.parts.shards.sweep(&Selection::Expired).await?;
         loop {
             let ended = self.sources.end_expired(self.parts.clock.now(), SOURCES_AT_ONCE);
-            for source in &ended {
-                self.parts.shards.forget_source(source.id).await?;
-            }
-            expired += ended.len();
-            if ended.len() < SOURCES_AT_ONCE {
+            let count = ended.len();
+            expired += count;
+            self.ended().extend(ended);
+            self.forget_ended().await?;
+            if count < SOURCES_AT_ONCE {
                 break;
             }
         }

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 
 use prost::Message;
 
-use super::group::{GroupMethod, PushTimes};
+use super::group::GroupMethod;
 use super::{Ingest, Push, Scratch};
 use crate::exposition::format::PushFormat;
 use crate::exposition::proto::MetricFamily;
+use crate::groups::PushTimes;
 use crate::model::labels::GroupLabels;
 use crate::pushgateway_file::{self, GobError, PersistedGroup};
 

@@ -187,8 +187,8 @@ pub struct Family {
     kind: AtomicU8,
     help: OnceLock<Box<str>>,
     unit: OnceLock<Box<str>>,
-    /// Stored.
-    series: AtomicUsize,
+    /// Stored, by door.
+    series: [AtomicUsize; Door::ALL.len()],
     /// Pushes on their way that may create some.
     uses: AtomicUsize,
     traits: AtomicU8,
@@ -236,7 +236,7 @@ impl Family {
             kind: AtomicU8::new(kind as u8),
             help: OnceLock::new(),
             unit: OnceLock::new(),
-            series: AtomicUsize::new(0),
+            series: Default::default(),
             uses: AtomicUsize::new(0),
             traits: AtomicU8::new(0),
             is_retired: AtomicBool::new(false),
@@ -308,18 +308,27 @@ impl Family {
 
     /// Stored series on all shards.
     pub fn series(&self) -> usize {
-        self.series.load(Ordering::Acquire)
+        self.series.iter().map(|of_door| of_door.load(Ordering::Acquire)).sum()
     }
 
     /// Counts series that a shard has created.
-    pub fn add_series(&self, created: usize) {
+    pub fn add_series(&self, door: Door, created: usize) {
         self.has_had_series.store(true, Ordering::Release);
-        self.series.fetch_add(created, Ordering::Release);
+        self.series[door as usize].fetch_add(created, Ordering::Release);
     }
 
     /// Discounts series that a shard has removed.
-    pub fn remove_series(&self, removed: usize) {
-        self.series.fetch_sub(removed, Ordering::Release);
+    pub fn remove_series(&self, door: Door, removed: usize) {
+        self.series[door as usize].fetch_sub(removed, Ordering::Release);
+    }
+
+    /// Doors by which series had come, of which none is left and none is on its way.
+    pub fn deserted_doors(&self) -> impl Iterator<Item = Door> {
+        let traits = self.traits();
+        let has_come = move |door: &Door| traits.contain(FamilyTraits::of_door(*door));
+        let is_used = self.uses() > 0;
+        let is_left = move |door: &Door| self.series[*door as usize].load(Ordering::Acquire) > 0;
+        Door::ALL.into_iter().filter(has_come).filter(move |door| !is_used && !is_left(door))
     }
 
     /// Whether a series was ever stored.

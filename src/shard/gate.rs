@@ -42,6 +42,11 @@ impl Budget {
         self.taken.fetch_sub(amount, Ordering::Relaxed);
     }
 
+    /// A permit of nothing, which there always is.
+    pub fn nothing(self: &Arc<Self>) -> Permit {
+        Permit { budget: Arc::clone(self), amount: 0 }
+    }
+
     /// Takes `amount`, or nothing if it does not fit.
     pub fn take(self: &Arc<Self>, amount: usize) -> Option<Permit> {
         let fits = |taken: usize| taken.checked_add(amount).filter(|sum| *sum <= self.limit);

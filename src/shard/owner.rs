@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::model::door::Door;
 use crate::model::family::Family;
 
 /// For whom a push brings its series.
@@ -78,13 +79,18 @@ impl Group {
         !is_used && series <= self.share(family.id)
     }
 
+    /// Series of it.
+    pub fn series(&self) -> usize {
+        self.lock().values().sum()
+    }
+
     fn share(&self, family: u32) -> usize {
         self.lock().get(&family).copied().unwrap_or(0)
     }
 
     /// A shard has stored a series of the family for the group.
     pub fn add_series(&self, family: &Family) {
-        family.add_series(1);
+        family.add_series(Door::Replace, 1);
         *self.lock().entry(family.id).or_default() += 1;
     }
 
@@ -98,7 +104,7 @@ impl Group {
             }
         }
         drop(shares);
-        family.remove_series(1);
+        family.remove_series(Door::Replace, 1);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, usize>> {

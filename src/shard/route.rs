@@ -166,8 +166,8 @@ impl ShardSet {
             let mut next = Some(0);
             while let Some(from) = next {
                 let (reply, answer) = oneshot::channel();
-                let shown = self.timeline.shown();
-                self.send(shard, Sweep { selection: selection.clone(), from, shown, reply })?;
+                let send = |shown| self.send(shard, Sweep { selection: selection.clone(), from, shown, reply });
+                self.timeline.with_shown(send)?;
                 let swept = answer.await.map_err(|_| ShardError::Down(shard))?;
                 removed += swept.removed;
                 next = swept.next;

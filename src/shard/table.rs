@@ -24,6 +24,7 @@ use hashbrown::HashTable;
 
 use super::batch::{Batch, BatchContext, Router, SeriesRef};
 use super::owner::Owner;
+use crate::model::door::Door;
 use crate::model::family::FamilyUse;
 use crate::model::value::{Millis, Value};
 use order::FamilyOrder;
@@ -101,6 +102,10 @@ impl Table {
 
     /// Takes everything out.
     pub fn take(&mut self) -> Self {
+        // Families that stay must not go on counting what has gone: the gateway's own, of which groups alone have series.
+        for order in self.orders.values().filter(|order| !order.family.is_retired()) {
+            order.family.remove_series(Door::Replace, order.len());
+        }
         let empty = Self::new(self.router.clone());
         std::mem::replace(self, empty)
     }
@@ -160,7 +165,8 @@ impl Table {
         let shape = self.shapes.of(&key);
         match &stored {
             Stored::Replaced(replaced) => replaced.group.add_series(family),
-            Stored::Aggregated(_) | Stored::Sourced(_) => family.add_series(1),
+            Stored::Aggregated(_) => family.add_series(Door::Aggregate, 1),
+            Stored::Sourced(_) => family.add_series(Door::Source, 1),
         }
         let slot = self.series.insert(Series { key, stored, family: family.id, shape });
         let entry = IndexEntry { hash: series.hash as u32, slot };
@@ -181,9 +187,9 @@ impl Table {
                 entry.remove();
             }
             match &series.stored {
-                Stored::Aggregated(_) => order.family.remove_series(1),
+                Stored::Aggregated(_) => order.family.remove_series(Door::Aggregate, 1),
                 Stored::Sourced(sourced) => {
-                    order.family.remove_series(1);
+                    order.family.remove_series(Door::Source, 1);
                     self.source_values -= sourced.forget_all(&self.sources);
                 }
                 Stored::Replaced(replaced) => replaced.group.remove_series(&order.family),

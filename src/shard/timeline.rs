@@ -42,9 +42,11 @@ impl Timeline {
         (Shown { version, timeline: Arc::clone(self) }, seen)
     }
 
-    /// The versions that running scrapes show.
-    pub fn shown(&self) -> ShownVersions {
-        self.lock().shown()
+    /// Tells the versions that running scrapes show. What `send` sends meanwhile comes before whatever a later scrape or
+    /// change sends: no scrape that begins later needs what it forgets.
+    pub fn with_shown<T>(&self, send: impl FnOnce(ShownVersions) -> T) -> T {
+        let state = self.lock();
+        send(state.shown())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,10 +109,10 @@ mod tests {
         let second_change = timeline.change().version;
         let (second, ()) = timeline.scrape(|| ());
         assert!(first.version() < second_change && second.version() == second_change);
-        assert_eq!(*timeline.shown(), [first.version(), second.version()]);
+        assert_eq!(timeline.with_shown(|shown| shown.to_vec()), [first.version(), second.version()]);
         drop((first, again));
         assert_eq!(*timeline.change().shown, [second.version()]);
         drop(second);
-        assert!(timeline.shown().is_empty());
+        assert!(timeline.with_shown(|shown| shown.is_empty()));
     }
 }

@@ -30,7 +30,6 @@ impl FamilyOrder {
     }
 
     /// Number of series.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.len
     }

@@ -77,6 +77,9 @@ pub struct PageSeries {
 /// New series put in order for one page, so that a page's time is bounded.
 const SETTLED_PER_PAGE: usize = 1024;
 
+/// Series of a family passed for one page, shown or not, for the same reason.
+const LOOKED_AT_PER_PAGE: usize = 16 * 1024;
+
 /// Series whose values are looked up at once: their memory is then fetched side by side instead of one by one.
 const LOOK_AHEAD: usize = 128;
 
@@ -119,6 +122,7 @@ impl Table {
         let former = self.past.keys_after(id, after);
         let mut ordered = Merged { stored: stored.peekable(), former: former.peekable() };
         let mut ahead = Vec::with_capacity(LOOK_AHEAD);
+        let mut looked_at = 0;
         loop {
             let next = ordered.by_ref().take(LOOK_AHEAD);
             ahead.extend(next.map(|(key, slot)| (key, slot, slot.and_then(|slot| self.series.get(slot)))));
@@ -131,13 +135,13 @@ impl Table {
                 return None;
             }
             for (key, slot, series) in ahead.drain(..) {
-                if slot.is_some_and(|slot| self.series.is_expired(slot, now)) {
-                    continue;
-                }
+                let is_over = slot.is_some_and(|slot| self.series.is_expired(slot, now));
+                let series = series.filter(|_| !is_over);
                 if let Some(shown) = self.shown(family, key, series, request.version) {
                     self.write(page, family, cursor.family, key, series, &shown, request.format, now);
                 }
-                if page.text.len() >= request.bytes {
+                looked_at += 1;
+                if page.text.len() >= request.bytes || looked_at == LOOKED_AT_PER_PAGE {
                     return Some(Arc::clone(key));
                 }
             }

@@ -46,15 +46,23 @@ pub struct Replacement {
 pub enum Scope {
     /// All.
     Group,
-    /// Those of these families, by id.
+    /// Those of these families, by ascending id.
     Families(Arc<[u32]>),
 }
 
 impl Scope {
-    fn contains(&self, family: u32) -> bool {
+    /// Those of these families.
+    pub fn of_families(ids: impl Iterator<Item = u32>) -> Self {
+        let mut ids: Vec<u32> = ids.collect();
+        ids.sort_unstable();
+        Self::Families(ids.into())
+    }
+
+    /// Whether series of the family go.
+    pub fn contains(&self, family: u32) -> bool {
         match self {
             Self::Group => true,
-            Self::Families(ids) => ids.contains(&family),
+            Self::Families(ids) => ids.binary_search(&family).is_ok(),
         }
     }
 }

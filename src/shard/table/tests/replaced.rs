@@ -114,7 +114,7 @@ impl World {
             Step::Scrape(bytes) => self.scrape(*bytes),
             Step::Work(shard, messages) => (0..*messages).for_each(|_| self.work(*shard)),
             Step::Forget => {
-                let shown = self.timeline.shown();
+                let shown = self.timeline.with_shown(|shown| shown);
                 self.mailboxes
                     .iter_mut()
                     .for_each(|mailbox| mailbox.push_back(Message::Forget { shown: Arc::clone(&shown) }));
@@ -230,11 +230,11 @@ impl World {
         let table = &mut self.tables[shard];
         match self.mailboxes[shard].pop_front() {
             None => {}
-            Some(Message::Forget { shown }) => table.forget_past(&shown),
-            Some(Message::Replace { batch, context, change }) => {
-                table.replace(batch, &context, &change, 0);
-                assert!(!change.shown.is_empty() || table.past.is_empty());
+            Some(Message::Forget { shown }) => {
+                table.forget_past(&shown);
+                assert!(!shown.is_empty() || table.past.is_empty());
             }
+            Some(Message::Replace { batch, context, change }) => table.replace(batch, &context, &change, 0),
             Some(Message::Page(number)) => self.page(shard, number),
         }
     }
@@ -319,7 +319,7 @@ proptest! {
         world.check();
         prop_assert!(world.scrapes.is_empty());
         for table in &mut world.tables {
-            table.forget_past(&world.timeline.shown());
+            table.forget_past(&world.timeline.with_shown(|shown| shown));
             prop_assert!(table.past.is_empty());
         }
         (0..GROUPS).for_each(|group| world.take(&Step::Delete(group)));

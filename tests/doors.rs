@@ -340,3 +340,16 @@ fn the_default_door_is_the_one_that_is_set() {
         assert_eq!(server.page_without_times(), format!("# TYPE x untyped\n{sample}"), "{door}");
     }
 }
+
+#[test]
+fn a_door_whose_series_have_gone_leaves_the_family_to_the_other() {
+    let server = Server::start(&[]);
+    assert_eq!(server.push("/metrics", "x{a=\"1\"} 1\n").0, 202);
+    assert_eq!(server.put("/replace/metrics/job/a", "x 1\n").0, 200);
+    assert_eq!(server.delete("/replace/metrics/job/a").0, 202);
+    // Whatever was noted of the group is forgotten by now or soon; pushes go on all the while.
+    for _ in 0..20 {
+        assert_eq!(server.push("/metrics", "x{a=\"1\"} 1\nx{job=\"a\"} 1\n").0, 202);
+    }
+    assert_eq!(server.page_without_times(), "# TYPE x untyped\nx{a=\"1\"} 21\nx{job=\"a\"} 20\n");
+}

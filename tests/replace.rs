@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::exchange::Push::{OpenMetrics, Protobuf};
 use common::story::Step::{Delete, Post, PostAs, Put, Refused, RefusedPut};
 use common::story::{Story, assert_refused, check};
-use common::{Server, page, while_working, wire};
+use common::{Server, eventually, page, while_working, wire};
 
 const A: &str = "/replace/metrics/job/a";
 const B: &str = "/replace/metrics/job/b";
@@ -536,4 +536,43 @@ fn of_groups_that_race_for_a_series_one_wins() {
         let own = samples.keys().filter(|series| series.starts_with(&format!("own{round}{{"))).count();
         assert_eq!(own, 1, "round {round}");
     }
+}
+
+#[test]
+fn a_group_at_the_limit_may_be_replaced_by_other_series() {
+    let server = Server::start(&["--max-series", "6"]);
+    let gauges = |from: usize| (from..from + 4).map(|at| format!("g{at} 1\n")).collect::<String>();
+    assert_eq!(server.put("/replace/metrics/job/a", gauges(0)).0, 200);
+    assert_eq!(server.put("/replace/metrics/job/a", gauges(4)).0, 200, "what goes makes room");
+    assert_eq!(server.put("/replace/metrics/job/a", gauges(0) + "more 1\n").0, 429);
+    assert_eq!(server.own_metric("catchment_series"), 6.0);
+}
+
+#[test]
+fn the_gateways_own_families_are_not_full_after_a_wipe() {
+    let server = Server::start(&["--max-series-per-family", "3", "--web.enable-admin-api"]);
+    for round in 0..3 {
+        for job in ["a", "b", "c"] {
+            assert_eq!(server.put(&format!("/replace/metrics/job/{job}"), "x 1\n").0, 200, "round {round}");
+        }
+        assert_eq!(server.put("/api/v1/admin/wipe", "").0, 202);
+        eventually("everything is gone", || server.own_metric("catchment_series") == 0.0);
+    }
+}
+
+#[test]
+fn two_writers_of_one_group_may_disagree_on_a_kind() {
+    let server = Server::start(&["--shards", "4"]);
+    std::thread::scope(|scope| {
+        for kind in ["counter", "gauge"] {
+            let server = &server;
+            scope.spawn(move || {
+                for round in 0..150 {
+                    let body = format!("# TYPE x {kind}\nx {round}\n");
+                    assert_eq!(server.put("/replace/metrics/job/a", body), (200, String::new()), "{kind} {round}");
+                }
+            });
+        }
+    });
+    assert_eq!(server.samples().into_keys().filter(|series| series.starts_with("x{")).count(), 1);
 }

@@ -3,10 +3,10 @@
 
 mod admit;
 mod group;
+mod merged;
 mod removal;
 mod restore;
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -18,20 +18,18 @@ use crate::exposition::decoded::Decoded;
 use crate::exposition::error::Excerpt;
 use crate::exposition::format::PushFormat;
 use crate::groups::Groups;
-use crate::model::door::Door;
 use crate::model::family::{Family, FamilyUse, MetricKind};
 use crate::model::labels::GroupLabels;
 use crate::model::value::Millis;
 use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules, Pushed};
 use crate::registry::{CommitError, Entry, Registry, View};
-use crate::shard::batch::{Batch, BatchContext, SeriesRule};
-use crate::shard::gate::{Acknowledgement, Budget, Permit, Place, TicketBook};
-use crate::shard::owner::{Owner, Source};
+use crate::shard::batch::{BatchContext, SeriesRule};
+use crate::shard::gate::Budget;
+use crate::shard::owner::Source;
 use crate::shard::route::{ShardError, ShardSet};
 use crate::sources::Sources;
 use crate::telemetry::IngestMetrics;
 
-use admit::Turn;
 pub use group::GroupMethod;
 pub use restore::Restored;
 
@@ -220,62 +218,6 @@ impl Ingest {
         self.rules().has_windows(family)
     }
 
-    /// Takes in one push by the door `aggregate` and returns when it has been applied. `labels` are put on its series.
-    ///
-    /// # Errors
-    /// Refused whole; only [`Refusal::Lost`] may leave a part applied.
-    pub async fn aggregate(
-        &self,
-        push: Push<'_>,
-        labels: &GroupLabels,
-        scratch: &RefCell<Scratch>,
-    ) -> Result<(), Refusal> {
-        let pushed =
-            Pushed { door: Door::Aggregate, labels, lifetime: push.lifetime, is_released: &|family| family.is_empty() };
-        self.merge(push, pushed, None, scratch).await
-    }
-
-    /// Takes in one push by the door `source`, alike.
-    ///
-    /// # Errors
-    /// As [`Self::aggregate`].
-    pub async fn source(&self, push: Push<'_>, scratch: &RefCell<Scratch>) -> Result<(), Refusal> {
-        let labels = GroupLabels::default();
-        let pushed =
-            Pushed { door: Door::Source, labels: &labels, lifetime: None, is_released: &|family| family.is_empty() };
-        let key = self.source_key(push.group);
-        let lifetime = push.lifetime.or(self.parts.lifetimes.source);
-        self.merge(push, pushed, Some(SourcePush { key: &key, lifetime }), scratch).await
-    }
-
-    fn source_key(&self, group: &GroupLabels) -> String {
-        match &self.parts.source_key {
-            SourceKey::All => group.text(),
-            SourceKey::Labels(names) => group.only(names).text(),
-        }
-    }
-
-    async fn merge(
-        &self,
-        push: Push<'_>,
-        pushed: Pushed<'_>,
-        source: Option<SourcePush<'_>>,
-        scratch: &RefCell<Scratch>,
-    ) -> Result<(), Refusal> {
-        loop {
-            let assembled = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
-            let samples = assembled.samples;
-            match self.hand_over(assembled, pushed, source).await? {
-                Some(acknowledgement) => {
-                    self.parts.metrics.samples(samples);
-                    return if acknowledgement.is_applied().await { Ok(()) } else { Err(Refusal::Lost) };
-                }
-                // Another push has changed what was planned on: what was checked may no longer hold.
-                None => continue,
-            }
-        }
-    }
-
     fn assemble(&self, push: Push<'_>, pushed: Pushed<'_>, scratch: &mut Scratch) -> Result<Assembled, PushError> {
         const USUAL_TEXT: usize = 1 << 20;
         let Scratch { decoded, arena, assembler } = scratch;
@@ -291,76 +233,6 @@ impl Ingest {
             *arena = Vec::new();
         }
         assembled
-    }
-
-    /// Admits, registers and sends. `None`: what was planned on has changed, begin again.
-    async fn hand_over(
-        &self,
-        mut push: Assembled,
-        pushed: Pushed<'_>,
-        source: Option<SourcePush<'_>>,
-    ) -> Result<Option<Acknowledgement>, Refusal> {
-        let owner = self.owner(source);
-        let shards = &self.parts.shards;
-        let turn = match admit::may_collide(&push, pushed.door) {
-            true => Some(self.refuse_collisions(&mut push, pushed.door, &owner).await?),
-            false => None,
-        };
-        // A family that is emptied first is so on every shard.
-        let empties = !push.replaced_families.is_empty();
-        let places = shards.enter(&push.batches, |_| empties)?;
-        let (series, shares) = self.permit_series(&mut push, &owner).await?;
-        let (ignored, discarded) = (push.ignored_timestamps, push.discarded_samples);
-        let Assembled { families, rules, releases, batches, replaced_families, .. } = push;
-        let registration = Registration { families, rules, replaced_families, releases: &releases, pushed };
-        let Some((context, view)) = self.register(registration)? else { return Ok(None) };
-        // The turn lasts until the push is sent.
-        let _turn = turn.map(Turn::keep_notes);
-        self.parts.metrics.ignored(ignored, discarded);
-        let has_series = places.iter().any(Option::is_some);
-        let parts = places.into_iter().zip(batches).zip(shares).collect();
-        let sent = match source.filter(|_| has_series) {
-            // Alone, so that all shards empty the family before the same pushes.
-            None if empties => {
-                drop(view);
-                let _alone = self.parts.registry.hold();
-                self.send(parts, &context, &owner, series)
-            }
-            None => self.send(parts, &context, &owner, series),
-            Some(source) => {
-                let deadline = source.lifetime.map(|lifetime| self.parts.clock.now().saturating_add(lifetime));
-                self.sources.while_alive(source.key, deadline, |source| {
-                    self.send(parts, &context, &Owner::Source(Arc::clone(source)), series)
-                })
-            }
-        };
-        sent.map(Some)
-    }
-
-    /// Hands each shard its part.
-    fn send(
-        &self,
-        parts: Vec<((Option<Place>, Batch), usize)>,
-        context: &Arc<BatchContext>,
-        owner: &Owner,
-        mut series: Permit,
-    ) -> Result<Acknowledgement, Refusal> {
-        let (book, acknowledgement) = TicketBook::new();
-        for (shard, ((place, batch), share)) in parts.into_iter().enumerate() {
-            if let Some(place) = place {
-                let ticket = book.ticket(place, series.split(share));
-                let sent = self.parts.shards.ingest(shard, batch, Arc::clone(context), owner.clone(), ticket);
-                sent.map_err(|_| Refusal::Lost)?;
-            }
-        }
-        Ok(acknowledgement)
-    }
-
-    /// For whom the push is looked up. A source that is not known has no values yet, whatever its number.
-    fn owner(&self, source: Option<SourcePush<'_>>) -> Owner {
-        let Some(source) = source else { return Owner::Everyone };
-        let unknown = || Arc::new(Source::new(u32::MAX));
-        Owner::Source(self.sources.find(source.key).unwrap_or_else(unknown))
     }
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.
@@ -387,15 +259,6 @@ impl Ingest {
         });
         Ok(Some((Arc::new(BatchContext { families: families.collect(), rules, replaced_families }), view)))
     }
-}
-
-/// A source that pushes.
-#[derive(Clone, Copy)]
-struct SourcePush<'a> {
-    /// The labels that tell it from others.
-    key: &'a str,
-    /// How long it lives on.
-    lifetime: Option<Millis>,
 }
 
 /// What a push enters into the register.

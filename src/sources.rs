@@ -158,11 +158,14 @@ impl State {
         const FEW: usize = 1024;
         self.deadlines.push(Reverse((deadline, labels.into(), id)));
         if self.deadlines.len() > FEW.max(2 * self.entries.len()) {
-            let of_entry = |(labels, entry): (&Box<str>, &Arc<Entry>)| match *lock(&entry.life) {
-                Life::Until(Some(deadline)) => Some(Reverse((deadline, labels.clone(), entry.source.id))),
-                Life::Until(None) | Life::Over => None,
+            let until = |entry: &Entry| match *lock(&entry.life) {
+                Life::Until(deadline) => deadline,
+                Life::Over => None,
             };
-            self.deadlines = self.entries.iter().filter_map(of_entry).collect();
+            let looks = self.entries.iter().filter_map(|(labels, entry)| {
+                until(entry).map(|deadline| Reverse((deadline, labels.clone(), entry.source.id)))
+            });
+            self.deadlines = looks.collect();
         }
     }
 }

@@ -184,6 +184,23 @@ impl Assembled {
         }
     }
 
+    /// Takes families without series out of the plan, by index: the register need not know them.
+    #[cold]
+    fn leave_out(&mut self, is_left_out: &[bool]) {
+        let mut kept = is_left_out.iter().map(|is_left_out| !is_left_out);
+        self.families.retain(|_| kept.next().unwrap_or(true));
+        let next_index = |next: &mut u32, is_left_out: &bool| {
+            let index = *next;
+            *next += u32::from(!is_left_out);
+            Some(index)
+        };
+        let indices: Vec<u32> = is_left_out.iter().scan(0, next_index).collect();
+        let series = self.batches.iter_mut().flat_map(Batch::series_mut).map(|series| &mut series.family);
+        for index in series.chain(&mut self.replaced_families) {
+            *index = indices.get(*index as usize).copied().unwrap_or(*index);
+        }
+    }
+
     /// Series in the push.
     pub fn series(&self) -> usize {
         self.batches.iter().map(Batch::len).sum()
@@ -239,8 +256,13 @@ impl Assembler {
         for (index, planned) in families.iter_mut().enumerate() {
             planned.max_series = treatments.max_series(index);
         }
+        let is_nothing = |planned: &PlannedFamily| planned.series == 0 && matches!(planned.wanted, Wanted::New { .. });
+        let is_left_out: Vec<bool> = (0..)
+            .zip(&families)
+            .map(|(index, planned)| is_nothing(planned) && treatments.is_dropped_by_rules(index))
+            .collect();
         let (rules, replaced_families) = treatments.finish();
-        Ok(Assembled {
+        let mut assembled = Assembled {
             families,
             rules,
             releases,
@@ -249,7 +271,12 @@ impl Assembler {
             replaced_families,
             discarded_samples,
             ignored_timestamps: decoded.timestamps,
-        })
+        };
+        // What is released for a family is its own affair, kept or not.
+        if assembled.releases.is_empty() && is_left_out.contains(&true) {
+            assembled.leave_out(&is_left_out);
+        }
+        Ok(assembled)
     }
 }
 

@@ -325,7 +325,32 @@ fn series_of_sources_and_groups_that_fall_together_are_merged() {
         &[],
         &[
             Story {
-                what: "a source's running totals are added before they are compared",
+                what: "each of a source's running totals is compared with itself, in whatever pushes they come",
+                steps: &[
+                    Post("/source/metrics/job/a", "# TYPE d counter\nd{pod=\"a\"} 100\n"),
+                    Post("/source/metrics/job/a", "# TYPE d counter\nd{pod=\"b\"} 90\n"),
+                    Post("/source/metrics/job/a", "# TYPE d counter\nd{pod=\"a\"} 105\n"),
+                    Post("/source/metrics/job/a", "# TYPE d counter\nd{pod=\"b\"} 93\n"),
+                    Shows(&[("d", 198.0)]),
+                    Post("/source/metrics/job/a", "# TYPE d counter\nd{pod=\"b\"} 2\nd{pod=\"a\"} 105\nd 1\n"),
+                ],
+                page: "# TYPE d counter\nd 201\n",
+            },
+            Story {
+                what: "each of a source's gauges is a value that lives, until the source goes",
+                steps: &[
+                    Post("/source/metrics/job/a", "# TYPE sum_g gauge\nsum_g{pod=\"a\"} 100\n"),
+                    Post("/source/metrics/job/a", "# TYPE sum_g gauge\nsum_g{pod=\"b\"} 90\nsum_g 1\n"),
+                    Post("/source/metrics/job/b", "# TYPE sum_g gauge\nsum_g{pod=\"b\"} 5\n"),
+                    Shows(&[("sum_g", 196.0)]),
+                    Delete("/source/metrics/job/a"),
+                    Shows(&[("sum_g", 5.0)]),
+                    Delete("/source/metrics/job/b"),
+                ],
+                page: "",
+            },
+            Story {
+                what: "a source's running totals fall together",
                 steps: &[
                     Post("/source/metrics/job/a", "# TYPE c counter\nc{pod=\"1\"} 3\nc{pod=\"2\"} 4\n"),
                     Post("/source/metrics/job/a", "# TYPE c counter\nc{pod=\"2\"} 4\nc{pod=\"1\"} 5\n"),
@@ -334,7 +359,7 @@ fn series_of_sources_and_groups_that_fall_together_are_merged() {
                 page: "# TYPE c counter\nc 19\n",
             },
             Story {
-                what: "a source's gauges by their policy, then over the sources",
+                what: "gauges by their policy over all of all sources",
                 steps: &[
                     Post(
                         "/source/metrics/job/a",

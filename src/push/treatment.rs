@@ -22,7 +22,7 @@ pub(super) struct Treatment<'r> {
     pub drops: bool,
     /// Which labels stay, if not all.
     pub labels: Option<&'r LabelFilter>,
-    /// How numbers are merged that are one series without the labels that go.
+    /// How numbers of a group are merged that are one series without the labels that go.
     pub together: GaugePolicy,
 }
 
@@ -88,6 +88,12 @@ impl<'r> Treatments<'r> {
         self.families.get(family as usize).is_some_and(|family| family.is_by_series)
     }
 
+    /// Whether a family of which no series is kept was dropped by rules, and not by the policy of summaries.
+    pub fn is_dropped_by_rules(&self, family: u32) -> bool {
+        let is_discarded = self.kind(family) == Some(MetricKind::Summary) && !self.keep_summaries();
+        self.are_by_series(family) && !is_discarded
+    }
+
     /// Whether summaries are more than checked.
     pub fn keep_summaries(&self) -> bool {
         self.settings.summaries == SummaryPolicy::SumCount || self.door == Door::Replace
@@ -149,7 +155,7 @@ impl<'r> Treatments<'r> {
             rule: SeriesRule { numbers: self.numbers(kind, rule, mode), lifetime },
             drops: rule.is_some_and(|rule| rule.drops),
             labels: rule.map(|rule| &rule.labels).filter(|labels| **labels != LabelFilter::All),
-            together: self.together(kind, rule),
+            together: together(kind, rule),
         }
     }
 
@@ -172,14 +178,13 @@ impl<'r> Treatments<'r> {
     fn source_policy(&self, rule: Option<&Rule>) -> GaugePolicy {
         rule.and_then(|rule| rule.gauge).unwrap_or(self.settings.gauges.source)
     }
+}
 
-    /// A group shows what was pushed last, unless a rule has a better word for its gauges.
-    fn together(&self, kind: MetricKind, rule: Option<&Rule>) -> GaugePolicy {
-        match (kind, self.door) {
-            (MetricKind::Gauge, Door::Source) => self.source_policy(rule),
-            (MetricKind::Gauge, _) => rule.and_then(|rule| rule.gauge).unwrap_or(GaugePolicy::Last),
-            (MetricKind::Info | MetricKind::StateSet, _) => GaugePolicy::Last,
-            _ => GaugePolicy::Sum,
-        }
+/// A group shows what was pushed last, unless a rule has a better word for its gauges.
+fn together(kind: MetricKind, rule: Option<&Rule>) -> GaugePolicy {
+    match kind {
+        MetricKind::Gauge => rule.and_then(|rule| rule.gauge).unwrap_or(GaugePolicy::Last),
+        MetricKind::Info | MetricKind::StateSet => GaugePolicy::Last,
+        _ => GaugePolicy::Sum,
     }
 }

@@ -59,6 +59,40 @@ pub struct Batch {
     pub histograms: Vec<HistogramUpdate>,
     /// Summaries.
     pub summaries: Vec<SummaryUpdate>,
+    /// Which updates are parts of a series; mostly none is.
+    pub parts: Option<Box<UpdateParts>>,
+}
+
+/// Which of a source's series each update is, where several are shown as one: the hash of its labels as they were pushed, or 0
+/// where they are those shown. By the index of the update; a list may end before them, and then the others are 0.
+#[derive(Debug, Default)]
+pub struct UpdateParts {
+    /// Of [`Batch::numbers`].
+    pub numbers: Vec<u64>,
+    /// Of [`Batch::histograms`].
+    pub histograms: Vec<u64>,
+    /// Of [`Batch::summaries`].
+    pub summaries: Vec<u64>,
+}
+
+impl UpdateParts {
+    /// Notes the part of an update in its list.
+    pub fn note(parts: &mut Vec<u64>, update: usize, part: u64) {
+        if part != 0 {
+            parts.resize(update, 0);
+            parts.push(part);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        [&self.numbers, &self.histograms, &self.summaries].map(|parts| size_of_val(&parts[..])).iter().sum()
+    }
+
+    /// The part of an update by its list.
+    #[inline]
+    pub fn of(parts: &[u64], update: usize) -> u64 {
+        parts.get(update).copied().unwrap_or(0)
+    }
 }
 
 /// What the batches of one push refer to.
@@ -157,6 +191,7 @@ impl Batch {
             + size_of_val(&self.summaries[..])
             + self.summaries.iter().map(|update| update.summary.bytes()).sum::<usize>()
             + histograms
+            + self.parts.as_deref().map_or(0, UpdateParts::bytes)
     }
 
     /// The label text of a series of this batch.
@@ -170,6 +205,23 @@ impl Batch {
         let numbers = self.numbers.iter().map(|update| update.series);
         let histograms = self.histograms.iter().map(|update| update.series);
         numbers.chain(histograms).chain(self.summaries.iter().map(|update| update.series))
+    }
+
+    /// Every series of the batch, to be changed.
+    pub fn series_mut(&mut self) -> impl Iterator<Item = &mut SeriesRef> {
+        let numbers = self.numbers.iter_mut().map(|update| &mut update.series);
+        let histograms = self.histograms.iter_mut().map(|update| &mut update.series);
+        numbers.chain(histograms).chain(self.summaries.iter_mut().map(|update| &mut update.series))
+    }
+
+    /// Every update's series, and which part of it the update is.
+    pub fn series_with_parts(&self) -> impl Iterator<Item = (SeriesRef, u64)> {
+        let list = |of: fn(&UpdateParts) -> &[u64]| self.parts.as_deref().map(of).unwrap_or_default();
+        let parts = |parts, updates| (0..updates).map(move |update| UpdateParts::of(parts, update));
+        let parts = parts(list(|parts| &parts.numbers), self.numbers.len())
+            .chain(parts(list(|parts| &parts.histograms), self.histograms.len()))
+            .chain(parts(list(|parts| &parts.summaries), self.summaries.len()));
+        self.series().zip(parts)
     }
 
     /// Appends a label text and returns the reference to its series.

@@ -171,7 +171,9 @@ impl Table {
         let slot = self.series.insert(Series { key, stored, family: family.id, shape });
         let entry = IndexEntry { hash: series.hash as u32, slot };
         self.index.insert_unique(table_hash(entry.hash), entry, |entry| table_hash(entry.hash));
-        self.orders.entry(family.id).or_insert_with(|| FamilyOrder::new(family.family())).add(slot);
+        let order = self.orders.entry(family.id).or_insert_with(|| FamilyOrder::new(family.family()));
+        let series = &self.series;
+        order.add(slot, |slot| series.get(slot).is_some_and(|series| series.family == family.id));
         slot
     }
 

@@ -10,7 +10,7 @@ use crate::model::family::MetricKind;
 use crate::model::labels::write_kept;
 use crate::model::value::GaugePolicy;
 use crate::push::PlannedFamily;
-use crate::shard::batch::{Batch, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
+use crate::shard::batch::{Batch, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate, UpdateParts};
 
 /// Empties the last draft into those of the shards, which are before it.
 pub(super) fn merge(
@@ -43,8 +43,10 @@ struct Merger<'a, 'r> {
 struct Sent {
     shard: usize,
     series: SeriesRef,
-    /// Its index among those of its shape, if another has gone there before.
+    /// Its index among those of its shape, if another has gone there before and takes it in.
     before: Option<usize>,
+    /// For [`UpdateParts`].
+    part: u64,
 }
 
 /// A series' name in a batch, by its index among those of its shape.
@@ -57,12 +59,12 @@ impl Merger<'_, '_> {
         for (update, place) in staged.batch.numbers.iter().zip(&staged.number_places) {
             let next = |batch: &Batch| batch.numbers.len();
             let sent = self.send(&staged.batch, update.series, *place, next, series_at)?;
-            let Some(Sent { shard, series, before }) = sent else {
+            let Some(Sent { shard, series, before, part }) = sent else {
                 sent_to.push(None);
                 continue;
             };
-            let numbers = &mut self.drafts[shard].batch.numbers;
-            let at = match before.filter(|_| self.context.door != Door::Aggregate) {
+            let Batch { numbers, parts, .. } = &mut self.drafts[shard].batch;
+            let at = match before {
                 Some(at) => {
                     let together = self.treatments.get(series.rule).map(|treatment| treatment.together);
                     let stored = &mut numbers[at].value;
@@ -70,6 +72,7 @@ impl Merger<'_, '_> {
                     at
                 }
                 None => {
+                    UpdateParts::note(&mut parts.get_or_insert_default().numbers, numbers.len(), part);
                     numbers.push(NumberUpdate { series, value: update.value });
                     numbers.len() - 1
                 }
@@ -90,11 +93,14 @@ impl Merger<'_, '_> {
         for (HistogramUpdate { series, histogram }, place) in updates.into_iter().zip(&staged.histogram_places) {
             let next = |batch: &Batch| batch.histograms.len();
             let sent = self.send(&staged.batch, series, *place, next, series_at)?;
-            let Some(Sent { shard, series, before }) = sent else { continue };
-            let histograms = &mut self.drafts[shard].batch.histograms;
-            match before.filter(|_| self.context.door != Door::Aggregate) {
+            let Some(Sent { shard, series, before, part }) = sent else { continue };
+            let Batch { histograms, parts, .. } = &mut self.drafts[shard].batch;
+            match before {
                 Some(at) => add_histogram(&mut histograms[at].histogram, histogram),
-                None => histograms.push(HistogramUpdate { series, histogram }),
+                None => {
+                    UpdateParts::note(&mut parts.get_or_insert_default().histograms, histograms.len(), part);
+                    histograms.push(HistogramUpdate { series, histogram });
+                }
             }
         }
         Ok(())
@@ -107,14 +113,17 @@ impl Merger<'_, '_> {
         for (SummaryUpdate { series, summary }, place) in updates.into_iter().zip(&staged.summary_places) {
             let next = |batch: &Batch| batch.summaries.len();
             let sent = self.send(&staged.batch, series, *place, next, series_at)?;
-            let Some(Sent { shard, series, before }) = sent else { continue };
-            let summaries = &mut self.drafts[shard].batch.summaries;
-            match before.filter(|_| self.context.door != Door::Aggregate) {
+            let Some(Sent { shard, series, before, part }) = sent else { continue };
+            let Batch { summaries, parts, .. } = &mut self.drafts[shard].batch;
+            match before {
                 Some(at) => {
                     summaries[at].summary.quantiles = Vec::new();
                     add_summary(&mut summaries[at].summary, &summary);
                 }
-                None => summaries.push(SummaryUpdate { series, summary }),
+                None => {
+                    UpdateParts::note(&mut parts.get_or_insert_default().summaries, summaries.len(), part);
+                    summaries.push(SummaryUpdate { series, summary });
+                }
             }
         }
         Ok(())
@@ -131,6 +140,7 @@ impl Merger<'_, '_> {
     ) -> Result<Option<Sent>, PushError> {
         let Some(hash) = self.keep_labels(staged, series) else { return Ok(None) };
         let shard = self.context.router.shard(hash);
+        let part = self.part(staged, series);
         let batch = &mut self.drafts[shard].batch;
         let labels = &self.labels;
         let is_same = |at: u32| {
@@ -140,14 +150,23 @@ impl Merger<'_, '_> {
         let Some(at) = self.seen.find_or_insert(hash, next(batch) as u32, is_same) else {
             family.series += 1;
             let series = batch.push_key(hash, series.family, series.rule, labels);
-            return Ok(Some(Sent { shard, series, before: None }));
+            return Ok(Some(Sent { shard, series, before: None, part }));
         };
         let before = series_at(batch, at as usize).unwrap_or(series);
         if batch.key(before) != labels {
             let error = repeated(self.context.places.at(place), family.wanted.name(), labels);
             return Err(PushError::DuplicateSeries(error));
         }
-        Ok(Some(Sent { shard, series: SeriesRef { rule: series.rule, ..before }, before: Some(at as usize) }))
+        let series = SeriesRef { rule: series.rule, ..before };
+        let before = (self.context.door == Door::Replace).then_some(at as usize);
+        Ok(Some(Sent { shard, series, before, part }))
+    }
+
+    /// Which of the series this is that are one with the labels in the scratch.
+    fn part(&self, staged: &Batch, series: SeriesRef) -> u64 {
+        // What stays of the labels is as it was, so texts of one length are the same.
+        let is_shown_as_pushed = staged.key(series).len() == self.labels.len();
+        if is_shown_as_pushed || self.context.door != Door::Source { 0 } else { series.hash.max(1) }
     }
 
     /// Writes the labels that a series keeps to the scratch; returns its hash with them, or `None` if it is dropped.

@@ -1,5 +1,8 @@
 //! Looks a batch's series up before it is applied, and changes nothing: which are new, and which it must not touch.
 
+use std::collections::HashSet;
+
+use super::sourced::Origin;
 use super::{Stored, Table, table_hash};
 use crate::model::labels::are_one_when_escaped;
 use crate::shard::batch::{Batch, SeriesRef};
@@ -10,7 +13,7 @@ use crate::shard::owner::Owner;
 pub struct Inspection {
     /// Series that are not stored yet, for each of the push's families.
     pub new: Vec<usize>,
-    /// Series that the source has no value of yet.
+    /// Series that the source has no value of yet, as it pushes them.
     pub new_of_source: usize,
     /// Why the batch must not be applied.
     pub objection: Option<Objection>,
@@ -47,16 +50,19 @@ impl Table {
     /// Looks the batch's series up for one who pushes them. The series of a family without an id are all new.
     pub fn inspect(&self, batch: &Batch, family_ids: &[Option<u32>], owner: &Owner) -> Inspection {
         let mut inspection = Inspection::of_nothing(family_ids.len());
-        for series in batch.series() {
+        // Series that fall together are new once.
+        let mut seen = HashSet::<_, ahash::RandomState>::default();
+        for (series, part) in batch.series_with_parts() {
             let family = series.family as usize;
             let id = family_ids[family];
             let collision = match id.and_then(|id| self.find(batch, series, id)) {
                 Some(slot) => {
-                    inspection.new_of_source += usize::from(!self.has_value_of(slot, owner));
+                    inspection.new_of_source += usize::from(!self.has_value_of(slot, owner, part));
                     self.other_owner(slot, owner).map(Collision::Owner)
                 }
                 None => {
-                    inspection.new[family] += 1;
+                    let is_first = seen.insert((series.family, series.key_start, series.key_end));
+                    inspection.new[family] += usize::from(is_first);
                     inspection.new_of_source += 1;
                     id.and_then(|id| self.find_twin(batch, series, id)).map(|twin| Collision::Twin(twin.to_owned()))
                 }
@@ -80,9 +86,11 @@ impl Table {
         }
     }
 
-    fn has_value_of(&self, slot: u32, owner: &Owner) -> bool {
+    fn has_value_of(&self, slot: u32, owner: &Owner, part: u64) -> bool {
         match (self.series.get(slot).map(|series| &series.stored), owner) {
-            (Some(Stored::Sourced(sourced)), Owner::Source(source)) => sourced.has_value_of(source.id),
+            (Some(Stored::Sourced(sourced)), Owner::Source(source)) => {
+                sourced.has_value_of(Origin { source: source.id, part })
+            }
             _ => false,
         }
     }

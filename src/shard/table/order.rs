@@ -19,6 +19,8 @@ pub(super) struct FamilyOrder {
 }
 
 impl FamilyOrder {
+    const USUAL_WAITING: usize = 1024;
+
     /// No series yet.
     pub fn new(family: &Arc<Family>) -> Self {
         Self { family: Arc::clone(family), sorted: BTreeMap::new(), waiting: Vec::new(), len: 0 }
@@ -34,10 +36,17 @@ impl FamilyOrder {
         self.len
     }
 
-    /// Adds a new series.
-    pub fn add(&mut self, slot: u32) {
+    /// Adds a new series; `holds` tells whether a series of the family is at a slot.
+    pub fn add(&mut self, slot: u32, holds: impl Fn(u32) -> bool) {
         self.waiting.push(slot);
         self.len += 1;
+        let waiting = self.waiting.len();
+        if waiting >= Self::USUAL_WAITING && waiting.is_power_of_two() && waiting > 2 * self.len {
+            // Without a scrape, series that come and go would make it grow for ever.
+            self.waiting.retain(|slot| holds(*slot));
+            self.waiting.sort_unstable();
+            self.waiting.dedup();
+        }
     }
 
     /// A series was removed; its slot may still wait, which [`Self::settle`] finds out.
@@ -59,6 +68,12 @@ impl FamilyOrder {
     /// The slots of all series; some may have been given to others since.
     pub fn slots(&self) -> impl Iterator<Item = u32> {
         self.sorted.values().chain(&self.waiting).copied()
+    }
+
+    /// Length of the list of waiting slots.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Whether series wait that [`Self::after`] does not show.

@@ -165,7 +165,7 @@ impl Table {
         match &series?.stored {
             Stored::Aggregated(Value::Number(_)) if family.has_windows => None,
             Stored::Aggregated(value) => Some(Shown { value: Cow::Borrowed(value), group: None }),
-            Stored::Sourced(sourced) => Some(Shown { value: sourced.shown()?, group: None }),
+            Stored::Sourced(sourced) => Some(Shown { value: sourced.shown(family.family.kind())?, group: None }),
             Stored::Replaced(replaced) if replaced.since > version => None,
             Stored::Replaced(replaced) => {
                 Some(Shown { value: Cow::Borrowed(&replaced.value), group: Some(&replaced.group) })

@@ -1,21 +1,27 @@
 //! Series of the sources: each source's last value, and what the sources show together. A counter's total grows by what each
 //! push adds to its source's last value, so a source that goes is simply forgotten and the total never falls.
 
+mod held;
+
+pub(super) use held::SourcePart;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::slots::Slots;
 use super::{Stored, Table};
 use crate::aggregate::{
     NumberRule, add_histogram, add_summary, counter_increment, histogram_increment, merge_counter_extra, merge_number,
     number_increment, summary_increment, without_exemplars,
 };
+use crate::model::family::MetricKind;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{GaugePolicy, Histogram, Millis, Summary, Value};
-use crate::shard::batch::{Batch, BatchContext, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
+use crate::shard::batch::{
+    Batch, BatchContext, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate, UpdateParts,
+};
 use crate::shard::owner::Source;
 
 /// A series of the sources.
@@ -23,20 +29,43 @@ use crate::shard::owner::Source;
 pub(super) struct Sourced {
     /// What counters, histograms and summaries have come to; for a gauge of no meaning.
     pub total: Value,
-    /// How the values of the sources that live are merged; `None` where the total is shown.
+    /// How the values of the sources that live are merged; `None` where no push has said so.
     gauge: Option<GaugePolicy>,
     live: HashTable<LiveValue>,
     /// Pushes so far, to tell which value is the newest.
     pub pushes: u32,
 }
 
+/// Whose value it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The source's id.
+    pub source: u32,
+    /// Which of its series, as [`UpdateParts`] tells them apart.
+    pub part: u64,
+}
+
+impl Origin {
+    fn hash(self) -> u64 {
+        super::table_hash(self.source) ^ self.part
+    }
+}
+
 /// A source's last value.
 #[derive(Debug)]
 struct LiveValue {
     source: u32,
+    /// Flat, so that an entry is no larger than it need be.
+    part: u64,
     /// [`Sourced::pushes`] when it came.
     pushed: u32,
     last: Last,
+}
+
+impl LiveValue {
+    fn origin(&self) -> Origin {
+        Origin { source: self.source, part: self.part }
+    }
 }
 
 #[derive(Debug)]
@@ -47,34 +76,24 @@ enum Last {
     Summary(Box<Summary>),
 }
 
-/// A source's series in this table.
-#[derive(Debug)]
-pub(super) struct SourcePart {
-    source: Arc<Source>,
-    /// Slots; some may have been given to other series since, or have lost the source's value.
-    pub slots: Vec<u32>,
-}
-
-impl SourcePart {
-    const USUAL_SLOTS: usize = 1024;
-}
-
-fn has_value_of(series: &Slots, slot: u32, source: u32) -> bool {
-    matches!(series.get(slot).map(|series| &series.stored), Some(Stored::Sourced(sourced)) if sourced.has_value_of(source))
-}
-
 impl Sourced {
     pub fn new(total: Value) -> Self {
         Self { total, gauge: None, live: HashTable::new(), pushes: 0 }
     }
 
-    pub fn has_value_of(&self, source: u32) -> bool {
-        self.live.find(live_hash(source), |value| value.source == source).is_some()
+    pub fn has_value_of(&self, origin: Origin) -> bool {
+        self.last(origin).is_some()
     }
 
-    /// What the series shows; a gauge without a source that lives shows nothing.
-    pub fn shown(&self) -> Option<Cow<'_, Value>> {
-        let Some(policy) = self.gauge else { return Some(Cow::Borrowed(&self.total)) };
+    /// How the values of the sources that live are merged, in a family of this kind; `None` where the total is shown. A family
+    /// may have been settled to a gauge by a push without this series.
+    fn policy(&self, family: MetricKind) -> Option<GaugePolicy> {
+        self.gauge.or(family.is_gauge().then_some(GaugePolicy::Sum))
+    }
+
+    /// What the series shows in a family of this kind; a gauge without a source that lives shows nothing.
+    pub fn shown(&self, family: MetricKind) -> Option<Cow<'_, Value>> {
+        let Some(policy) = self.policy(family) else { return Some(Cow::Borrowed(&self.total)) };
         if let Value::Histogram(_) = self.total {
             return self.live_histogram().map(|histogram| Cow::Owned(Value::Histogram(Box::new(histogram))));
         }
@@ -119,24 +138,28 @@ impl Sourced {
     }
 
     /// Sets a source's last value; returns the one before.
-    fn set(&mut self, source: u32, last: Last) -> Option<Last> {
+    fn set(&mut self, origin: Origin, last: Last) -> Option<Last> {
         let pushed = self.next_push();
-        let hash = live_hash(source);
-        if let Some(value) = self.live.find_mut(hash, |value| value.source == source) {
+        if let Some(value) = self.live.find_mut(origin.hash(), |value| value.origin() == origin) {
             value.pushed = pushed;
             return Some(std::mem::replace(&mut value.last, last));
         }
-        self.live.insert_unique(hash, LiveValue { source, pushed, last }, |value| live_hash(value.source));
+        self.insert(origin, pushed, last);
         None
     }
 
-    fn last(&self, source: u32) -> Option<&Last> {
-        self.live.find(live_hash(source), |value| value.source == source).map(|value| &value.last)
+    fn insert(&mut self, origin: Origin, pushed: u32, last: Last) {
+        let value = LiveValue { source: origin.source, part: origin.part, pushed, last };
+        self.live.insert_unique(origin.hash(), value, |value| value.origin().hash());
+    }
+
+    fn last(&self, origin: Origin) -> Option<&Last> {
+        self.live.find(origin.hash(), |value| value.origin() == origin).map(|value| &value.last)
     }
 
     /// Forgets a source's value. Returns whether there was one.
-    fn forget(&mut self, source: u32) -> bool {
-        match self.live.find_entry(live_hash(source), |value| value.source == source) {
+    fn forget(&mut self, origin: Origin) -> bool {
+        match self.live.find_entry(origin.hash(), |value| value.origin() == origin) {
             Ok(entry) => {
                 entry.remove();
                 true
@@ -155,7 +178,7 @@ impl Sourced {
     /// Adds a pushed number. Returns whether it is the source's first value here.
     pub fn push_number(
         &mut self,
-        source: u32,
+        origin: Origin,
         pushed: f64,
         extra: Option<&CounterExtra>,
         rule: NumberRule,
@@ -163,12 +186,11 @@ impl Sourced {
     ) -> bool {
         if let NumberRule::Live(policy) = rule {
             self.gauge = Some(policy);
-            return self.set(source, Last::Number(pushed)).is_none();
+            return self.set(origin, Last::Number(pushed)).is_none();
         }
         let created = extra.and_then(|extra| extra.created);
         let number_of_push = self.next_push();
-        let hash = live_hash(source);
-        let found = self.live.find_mut(hash, |value| value.source == source);
+        let found = self.live.find_mut(origin.hash(), |value| value.origin() == origin);
         let before = found.as_ref().map(|value| &value.last);
         let increment = match (before, created) {
             (Some(Last::Number(last)), None) => number_increment(*last, pushed),
@@ -192,19 +214,18 @@ impl Sourced {
             (value.pushed, value.last) = (number_of_push, last);
             return false;
         }
-        let value = LiveValue { source, pushed: number_of_push, last };
-        self.live.insert_unique(hash, value, |value| live_hash(value.source));
+        self.insert(origin, number_of_push, last);
         true
     }
 
     /// Adds a pushed histogram, alike.
-    fn push_histogram(&mut self, source: u32, pushed: Histogram, is_gauge: bool) -> bool {
+    fn push_histogram(&mut self, origin: Origin, pushed: Histogram, is_gauge: bool) -> bool {
         if is_gauge {
             self.gauge = Some(GaugePolicy::Sum);
-            return self.set(source, Last::Histogram(Box::new(without_exemplars(pushed)))).is_none();
+            return self.set(origin, Last::Histogram(Box::new(without_exemplars(pushed)))).is_none();
         }
         let remembered = without_exemplars(pushed.clone());
-        let increment = match self.last(source) {
+        let increment = match self.last(origin) {
             Some(Last::Histogram(last)) => histogram_increment(last, &pushed),
             _ => pushed,
         };
@@ -212,12 +233,12 @@ impl Sourced {
             Value::Histogram(total) => add_histogram(total, increment),
             other => *other = Value::Histogram(Box::new(increment)),
         }
-        self.set(source, Last::Histogram(Box::new(remembered))).is_none()
+        self.set(origin, Last::Histogram(Box::new(remembered))).is_none()
     }
 
     /// Adds a pushed summary, alike.
-    fn push_summary(&mut self, source: u32, pushed: Summary) -> bool {
-        let increment = match self.last(source) {
+    fn push_summary(&mut self, origin: Origin, pushed: Summary) -> bool {
+        let increment = match self.last(origin) {
             Some(Last::Summary(last)) => summary_increment(last, &pushed),
             _ => pushed.clone(),
         };
@@ -225,7 +246,7 @@ impl Sourced {
             Value::Summary(total) => add_summary(total, &increment),
             other => *other = Value::Summary(Box::new(increment)),
         }
-        self.set(source, Last::Summary(Box::new(pushed))).is_none()
+        self.set(origin, Last::Summary(Box::new(pushed))).is_none()
     }
 }
 
@@ -237,10 +258,6 @@ impl Last {
             Self::Histogram(_) | Self::Summary(_) => None,
         }
     }
-}
-
-fn live_hash(source: u32) -> u64 {
-    super::table_hash(source)
 }
 
 impl Table {
@@ -255,7 +272,9 @@ impl Table {
         counters.sort_by_key(|extra| extra.number);
         let mut counters = counters.into_iter().peekable();
         let numbers = std::mem::take(&mut batch.numbers);
-        let slots = self.look_ahead(&batch, &numbers, context, source.id);
+        let parts = batch.parts.take().map_or_else(UpdateParts::default, |parts| *parts);
+        let origin = |parts: &[u64], at: usize| Origin { source: source.id, part: UpdateParts::of(parts, at) };
+        let slots = self.look_ahead(&batch, &numbers, context, |at| origin(&parts.numbers, at));
         for (index, NumberUpdate { series, value }) in numbers.into_iter().enumerate() {
             let mut extra = counters.next_if(|extra| extra.number as usize == index);
             // A counter's created timestamp and its exemplar may have come apart.
@@ -268,21 +287,32 @@ impl Table {
             }
             let rule = context.rules[series.rule as usize].numbers;
             let slot = slots[index];
-            self.push_of_source(&batch, series, slot, context, source, now, Value::Number(0.0), |sourced| {
-                sourced.push_number(source.id, value, extra.as_ref(), rule, now)
-            });
+            let origin = origin(&parts.numbers, index);
+            self.push_of_source(
+                &batch,
+                series,
+                slot,
+                context,
+                (source, origin.part),
+                now,
+                Value::Number(0.0),
+                |sourced| sourced.push_number(origin, value, extra.as_ref(), rule, now),
+            );
         }
-        for HistogramUpdate { series, histogram } in std::mem::take(&mut batch.histograms) {
+        for (at, HistogramUpdate { series, histogram }) in std::mem::take(&mut batch.histograms).into_iter().enumerate()
+        {
+            let origin = origin(&parts.histograms, at);
             let is_gauge = context.families[series.family as usize].kind().is_gauge();
             let nothing = Value::Histogram(Box::default());
-            self.push_of_source(&batch, series, None, context, source, now, nothing, |sourced| {
-                sourced.push_histogram(source.id, histogram, is_gauge)
+            self.push_of_source(&batch, series, None, context, (source, origin.part), now, nothing, |sourced| {
+                sourced.push_histogram(origin, histogram, is_gauge)
             });
         }
-        for SummaryUpdate { series, summary } in std::mem::take(&mut batch.summaries) {
+        for (at, SummaryUpdate { series, summary }) in std::mem::take(&mut batch.summaries).into_iter().enumerate() {
+            let origin = origin(&parts.summaries, at);
             let nothing = Value::Summary(Box::default());
-            self.push_of_source(&batch, series, None, context, source, now, nothing, |sourced| {
-                sourced.push_summary(source.id, summary)
+            self.push_of_source(&batch, series, None, context, (source, origin.part), now, nothing, |sourced| {
+                sourced.push_summary(origin, summary)
             });
         }
     }
@@ -293,14 +323,15 @@ impl Table {
         batch: &Batch,
         numbers: &[NumberUpdate],
         context: &BatchContext,
-        source: u32,
+        origin: impl Fn(usize) -> Origin,
     ) -> Vec<Option<u32>> {
         let slot =
             |update: &NumberUpdate| self.find(batch, update.series, context.families[update.series.family as usize].id);
         let slots: Vec<Option<u32>> = numbers.iter().map(slot).collect();
-        for slot in slots.iter().flatten() {
-            if let Some(Stored::Sourced(sourced)) = self.series.get(*slot).map(|series| &series.stored) {
-                std::hint::black_box(sourced.live.find(live_hash(source), |value| value.source == source).is_some());
+        for (at, slot) in slots.iter().enumerate() {
+            let stored = slot.and_then(|slot| self.series.get(slot)).map(|series| &series.stored);
+            if let Some(Stored::Sourced(sourced)) = stored {
+                std::hint::black_box(sourced.has_value_of(origin(at)));
             }
         }
         slots
@@ -314,7 +345,7 @@ impl Table {
         series: SeriesRef,
         found: Option<u32>,
         context: &BatchContext,
-        source: &Arc<Source>,
+        (source, part): (&Arc<Source>, u64),
         now: Millis,
         nothing: Value,
         push: impl FnOnce(&mut Sourced) -> bool,
@@ -326,16 +357,8 @@ impl Table {
         if push(sourced) {
             self.source_values += 1;
             source.add_series();
-            let part = || SourcePart { source: Arc::clone(source), slots: Vec::new() };
-            let slots = &mut self.sources.entry(source.id).or_insert_with(part).slots;
-            slots.push(slot);
-            if slots.len() >= SourcePart::USUAL_SLOTS && slots.len().is_power_of_two() {
-                // Series that have gone, and come again, would make it grow for ever.
-                let series = &self.series;
-                slots.retain(|slot| has_value_of(series, *slot, source.id));
-                slots.sort_unstable();
-                slots.dedup();
-            }
+            let of_source = self.sources.entry(source.id).or_insert_with(|| SourcePart::new(source));
+            of_source.add(slot, part, &self.series);
         }
     }
 
@@ -359,30 +382,5 @@ impl Table {
         let slot = self.create(batch, series, family, Stored::Sourced(Box::new(Sourced::new(nothing))));
         self.series.set_deadline(slot, super::deadline(context, series, now));
         slot
-    }
-
-    /// Forgets up to `most` values of a source that has gone; gauges that no other source has leave with it. Returns whether
-    /// there is more to forget.
-    pub fn forget_source(&mut self, source: u32, most: usize) -> bool {
-        let Some(part) = self.sources.get_mut(&source) else { return false };
-        let first = part.slots.len().saturating_sub(most);
-        let slots = part.slots.split_off(first);
-        let handle = Arc::clone(&part.source);
-        for slot in slots {
-            let Some(series) = self.series.get_mut(slot) else { continue };
-            let Stored::Sourced(sourced) = &mut series.stored else { continue };
-            if sourced.forget(source) {
-                let leaves = sourced.gauge.is_some() && sourced.live.is_empty();
-                handle.remove_series();
-                self.source_values -= 1;
-                if leaves {
-                    self.remove(slot);
-                }
-            }
-        }
-        if first == 0 {
-            self.sources.remove(&source);
-        }
-        first > 0
     }
 }

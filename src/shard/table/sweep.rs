@@ -32,6 +32,8 @@ impl Table {
     pub(super) const LOOKED_AT: u32 = 16 * 1024;
     /// Series removed in one step.
     pub(super) const REMOVED: usize = 1024;
+    /// Series and values of sources after which a step ends.
+    pub(super) const VALUES_REMOVED: usize = 16 * 1024;
 
     /// Looks at the slots from this one on, and removes what is selected.
     pub fn sweep(&mut self, selection: &Selection, from: u32, now: Millis) -> Swept {
@@ -39,9 +41,9 @@ impl Table {
         if matches!(selection, Selection::Expired) && !self.series.has_deadlines() {
             return Swept { next: None, removed };
         }
-        let end = self.series.end();
+        let (end, stored) = (self.series.end(), self.len());
         for slot in from..end.min(from.saturating_add(Self::LOOKED_AT)) {
-            if removed == Self::REMOVED {
+            if removed == Self::REMOVED || stored - self.len() >= Self::VALUES_REMOVED {
                 return Swept { next: Some(slot), removed };
             }
             if self.is_selected(selection, slot, now) {

@@ -128,6 +128,32 @@ fn a_flood_of_new_series_is_put_in_order_over_several_pages() {
     assert_eq!(exposition(&mut table, &context, 700), expected);
 }
 
+/// Nobody scrapes meanwhile, which would put them in order.
+#[test]
+fn series_that_come_and_go_do_not_make_the_list_of_waiting_ones_grow() {
+    let (router, context) = (Router::new(1), context([(0, "a"), (1, "b")]));
+    let mut table = Table::new(router.clone());
+    let stay: Vec<_> = (0..100).map(|at| (at % 2, format!("x=\"stays{at:02}\""), 1.0)).collect();
+    table.apply(batch(&router, &context, &stay), &context, &Owner::Everyone, 0);
+    for at in 0..20_000 {
+        let goes = batch(&router, &context, &[(at % 2, format!("x=\"{at}\""), 1.0)]);
+        let series = goes.numbers[0].series;
+        table.apply(goes, &context, &Owner::Everyone, 0);
+        let key = batch(&router, &context, &[(at % 2, format!("x=\"{at}\""), 1.0)]);
+        let slot = table.find(&key, series, at % 2).expect("stored");
+        table.remove(slot);
+    }
+    for order in table.orders.values() {
+        assert!(order.waiting() < 2048, "{} wait", order.waiting());
+    }
+    assert_whole(&table);
+    let expected: String = (0..2)
+        .flat_map(|family| stay.iter().filter(move |(of, ..)| *of == family))
+        .map(|(family, labels, _)| format!("{}{{{labels}}} 1\n", ["a", "b"][*family as usize]))
+        .collect();
+    assert_eq!(exposition(&mut table, &context, 1000), expected);
+}
+
 #[test]
 fn new_series_are_told_from_stored_ones() {
     let (router, context) = (Router::new(1), context([(0, "a"), (1, "b")]));

@@ -1,10 +1,11 @@
 //! Random histories of sources that push, restart, end and are swept away, against a naive model that keeps everything apart.
 
+use super::super::sourced::Origin;
 use super::*;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{Bucket, Counter, Exemplar, GaugePolicy, Histogram, Summary, Value};
 use crate::selector::Selector;
-use crate::shard::batch::{CounterExtra, HistogramUpdate, SummaryUpdate};
+use crate::shard::batch::{CounterExtra, HistogramUpdate, SummaryUpdate, UpdateParts};
 use crate::shard::owner::Source;
 
 const KINDS: [(&str, MetricKind); 5] = [
@@ -338,7 +339,11 @@ fn shown_of(table: &Table) -> BTreeMap<Key, Vec<f64>> {
     let stored = (0..table.series.end()).filter_map(|slot| table.series.get(slot));
     let shown = stored.map(|series| {
         let Stored::Sourced(sourced) = &series.stored else { panic!("{series:?} is no source's") };
-        let numbers = match sourced.shown().expect("a gauge without a value is not there").into_owned() {
+        let numbers = match sourced
+            .shown(table.orders[&series.family].family.kind())
+            .expect("a gauge without a value is not there")
+            .into_owned()
+        {
             Value::Number(number) => vec![number],
             Value::Counter(counter) => vec![counter.value],
             Value::Histogram(histogram) => {
@@ -442,6 +447,149 @@ fn a_family_that_turns_out_to_be_a_gauge_shows_the_values_that_live() {
     assert_eq!(shown(&mut table, &sources[0], 2.0, gauge), Some(vec![2.0]));
 }
 
+/// The family is settled by a push without some of its series.
+#[test]
+fn untyped_series_of_a_family_that_is_a_gauge_now_leave_too() {
+    let family = Arc::new(Family::new(0, "a", MetricKind::Untyped));
+    let (router, families) = (Router::new(1), [Arc::clone(&family)]);
+    let mut table = Table::new(router.clone());
+    let sources = [0, 1].map(|id| Arc::new(Source::new(id)));
+    let push = |table: &mut Table, source: usize, labels: &str, value: f64, numbers: NumberRule| {
+        let context = context_of(&families, |_| SeriesRule { numbers, lifetime: None });
+        let mut batch = Batch::default();
+        let series = push_key(&mut batch, &router, &families, 0, labels);
+        batch.numbers.push(NumberUpdate { series, value });
+        table.apply(batch, &context, &Owner::Source(Arc::clone(&sources[source])), 0);
+    };
+    for value in [5.0, 3.0] {
+        push(&mut table, 0, "x=\"a\"", value, NumberRule::Running);
+    }
+    assert_eq!(shown_of(&table), BTreeMap::from([((0, "a".to_owned()), vec![8.0])]));
+    family.settle(MetricKind::Gauge);
+    push(&mut table, 1, "x=\"b\"", 1.0, NumberRule::Live(GaugePolicy::Max));
+    let expected = [("a", 3.0), ("b", 1.0)].map(|(value, number)| ((0, value.to_owned()), vec![number]));
+    assert_eq!(shown_of(&table), BTreeMap::from(expected));
+    assert!(!table.forget_source(0, 10));
+    assert_eq!(shown_of(&table).len(), 1);
+    assert!(!table.forget_source(1, 10));
+    assert!(table.is_empty());
+    assert_whole(&table);
+}
+
+/// One series of the page, and by kind what each source pushed last of each part.
+struct Parts {
+    families: Vec<Arc<Family>>,
+    router: Router,
+    table: Table,
+    totals: BTreeMap<u32, f64>,
+    live: BTreeMap<(u32, u32, u64), f64>,
+}
+
+impl Parts {
+    /// Parts of counters and gauges that one source pushes, with their numbers.
+    fn push(&mut self, source: &Arc<Source>, pushed: &BTreeMap<(u32, u64), u32>) {
+        let live = NumberRule::Live(GaugePolicy::Sum);
+        let context = context_of(&self.families, |kind| SeriesRule {
+            numbers: if kind == MetricKind::Gauge { live } else { NumberRule::Running },
+            lifetime: None,
+        });
+        let mut batch = Batch::default();
+        let keys = [0, 1].map(|family| push_key(&mut batch, &self.router, &self.families, family, ""));
+        let is_new = |family: &u32| !self.live.keys().any(|(of, ..)| of == family) && !self.totals.contains_key(family);
+        let new: std::collections::BTreeSet<u32> = pushed.keys().map(|(family, _)| *family).filter(is_new).collect();
+        let mut new_of_source = 0;
+        for ((family, part), number) in pushed {
+            UpdateParts::note(&mut batch.parts.get_or_insert_default().numbers, batch.numbers.len(), *part);
+            let value = f64::from(*number);
+            batch.numbers.push(NumberUpdate { series: keys[*family as usize], value });
+            let before = self.live.insert((*family, source.id, *part), value);
+            new_of_source += usize::from(before.is_none());
+            if *family == 0 {
+                let grown = before.filter(|before| *before <= value).map_or(value, |before| value - before);
+                *self.totals.entry(0).or_default() += grown;
+            }
+        }
+        let owner = Owner::Source(Arc::clone(source));
+        let inspection = self.table.inspect(&batch, &[Some(0), Some(1)], &owner);
+        assert_eq!(inspection.new.iter().sum::<usize>(), new.len());
+        assert_eq!(inspection.new_of_source, new_of_source);
+        self.table.apply(batch, &context, &owner, 0);
+    }
+
+    fn check(&self, sources: &[Arc<Source>]) {
+        assert_whole(&self.table);
+        let mut shown = self.totals.clone();
+        for ((_, _, _), value) in self.live.iter().filter(|((family, ..), _)| *family == 1) {
+            *shown.entry(1).or_default() += value;
+        }
+        let shown: BTreeMap<Key, Vec<f64>> =
+            shown.into_iter().map(|(family, value)| ((family, String::new()), vec![value])).collect();
+        assert_eq!(shown_of(&self.table), shown);
+        assert_eq!(self.table.len(), shown.len() + self.live.len());
+        for source in sources {
+            assert_eq!(source.series(), self.live.keys().filter(|(_, of, _)| *of == source.id).count());
+        }
+    }
+}
+
+proptest! {
+    /// Each part is compared with itself alone, in whatever pushes it comes.
+    #[test]
+    fn parts_of_a_series_are_values_of_their_own(
+        steps in proptest::collection::vec(
+            (0usize..3, prop::bool::weighted(0.15),
+             proptest::collection::btree_map((0u32..2, 0u64..4), 0u32..9, 0..8)), 1..30),
+        most in 1usize..4,
+    ) {
+        let router = Router::new(1);
+        let families = super::families([("counter", MetricKind::Counter), ("gauge", MetricKind::Gauge)]);
+        let (table, totals, live) = (Table::new(router.clone()), BTreeMap::new(), BTreeMap::new());
+        let mut world = Parts { families, router, table, totals, live };
+        let mut sources: Vec<Arc<Source>> = (0..3).map(|id| Arc::new(Source::new(id))).collect();
+        for (number, (source, ends, pushed)) in (3..).zip(&steps) {
+            if *ends {
+                let ended = std::mem::replace(&mut sources[*source], Arc::new(Source::new(number)));
+                while world.table.forget_source(ended.id, most) {}
+                world.live.retain(|(_, of, _), _| *of != ended.id);
+                prop_assert_eq!(ended.series(), 0);
+            } else {
+                world.push(&sources[*source], pushed);
+            }
+            world.check(&sources);
+        }
+    }
+}
+
+#[test]
+fn a_step_of_a_sweep_removes_a_bounded_number_of_values() {
+    let mut world = World::new(GaugePolicy::Sum);
+    const SERIES: usize = 40;
+    for id in 0..1000 {
+        world.sources[0] = Arc::new(Source::new(id));
+        let owner = Owner::Source(Arc::clone(&world.sources[0]));
+        let context = context_of(&world.families, |_| SeriesRule { numbers: NumberRule::Running, lifetime: None });
+        let mut batch = Batch::default();
+        for at in 0..SERIES {
+            let series = push_key(&mut batch, &world.router, &world.families, 0, &format!("x=\"{at}\""));
+            batch.numbers.push(NumberUpdate { series, value: 1.0 });
+        }
+        world.table.apply(batch, &context, &owner, 0);
+    }
+    let all = Selection::Matching(["{x=~\".+\"}".parse().expect("a selector")].into());
+    let (mut from, mut steps) = (0, 0);
+    loop {
+        let before = world.table.len();
+        let swept = world.table.sweep(&all, from, 0);
+        steps += 1;
+        assert!(before - world.table.len() < Table::VALUES_REMOVED + 1001);
+        match swept.next {
+            Some(next) => from = next,
+            None => break,
+        }
+    }
+    assert!(world.table.is_empty() && steps >= 3, "{steps} steps");
+}
+
 #[test]
 fn what_a_counter_came_with_is_shown_with_its_total() {
     let mut world = World::new(GaugePolicy::Sum);
@@ -472,7 +620,8 @@ fn when_a_counter_began_is_remembered_until_it_falls() {
         for (index, (value, created)) in pushes.iter().enumerate() {
             let created = created.and_then(|seconds| Timestamp::new(seconds, 0));
             let extra = CounterExtra { number: 0, created, exemplar: None };
-            let is_first = sourced.push_number(0, *value, Some(&extra), NumberRule::Running, 0);
+            let is_first =
+                sourced.push_number(Origin { source: 0, part: 0 }, *value, Some(&extra), NumberRule::Running, 0);
             assert_eq!(is_first, index == 0);
         }
         let Value::Counter(total) = &sourced.total else { panic!("{sourced:?} is no counter") };

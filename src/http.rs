@@ -16,7 +16,9 @@ pub use ingest::WorkerScratch;
 pub use state::{AppState, StateParts};
 
 use actix_cors::Cors;
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::Condition;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -26,8 +28,27 @@ use refusal::text;
 
 /// Adds all routes.
 pub fn configure(service: &mut ServiceConfig, config: &HttpConfig) {
-    service.service(web::scope(&config.route_prefix).configure(|service| routes(service, config)));
-    service.default_service(web::to(not_found));
+    let has_cors = config.cors != CorsOrigins::Listed(Vec::new());
+    administration(service, config);
+    let routes = web::scope(&config.route_prefix).configure(|service| routes(service, config));
+    service.service(routes.wrap(Condition::new(has_cors, cors(&config.cors)))).default_service(web::to(not_found));
+}
+
+/// What ends or empties the server: not for pages in a browser.
+fn administration(service: &mut ServiceConfig, config: &HttpConfig) {
+    const LARGEST_FILE: usize = 1 << 30;
+    let change = |path| web::resource(format!("{}{path}", config.route_prefix)).default_service(only("PUT, POST"));
+    service
+        .service(change("/-/quit").put(lifecycle::quit).post(lifecycle::quit))
+        .service(change("/-/reload").put(lifecycle::reload).post(lifecycle::reload));
+    if config.has_admin_api {
+        let delete_series = change("/api/v1/admin/delete_series");
+        let import = change("/api/v1/admin/import-pushgateway").app_data(web::PayloadConfig::new(LARGEST_FILE));
+        service
+            .service(change("/api/v1/admin/wipe").put(admin::wipe).post(admin::wipe))
+            .service(import.put(admin::import_pushgateway).post(admin::import_pushgateway))
+            .service(delete_series.put(admin::delete_series).post(admin::delete_series));
+    }
 }
 
 fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
@@ -43,6 +64,7 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
         };
         service.service(match page {
             "/metrics" => resource.get(scrape::page).default_service(only(methods)),
+            _ if config.door == Door::Replace => resource.default_service(web::to(not_found)),
             _ => resource.default_service(only("POST, PUT, DELETE")),
         });
     }
@@ -55,25 +77,15 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
         }
     }
     let any_get = |path| web::resource::<&str>(path).default_service(only("GET, HEAD"));
-    let change = |path| web::resource::<&str>(path).default_service(only("PUT, POST"));
+    let options = || web::method(Method::OPTIONS).to(HttpResponse::Ok);
+    let api = |path| web::resource::<&str>(path).route(options()).default_service(only("GET, OPTIONS"));
     service
         .service(web::resource("/").get(index).default_service(only("GET")))
         .service(any_get("/-/healthy").get(scrape::healthy).head(scrape::healthy))
         .service(any_get("/-/ready").get(scrape::ready).head(scrape::ready))
         .service(web::resource("/-/metrics").get(scrape::own_metrics).default_service(only("GET")))
-        .service(change("/-/quit").put(lifecycle::quit).post(lifecycle::quit))
-        .service(change("/-/reload").put(lifecycle::reload).post(lifecycle::reload))
-        .service(web::resource("/api/v1/status").get(groups::status).default_service(only("GET")))
-        .service(web::resource("/api/v1/metrics").get(groups::metrics).default_service(only("GET")));
-    if config.has_admin_api {
-        const LARGEST_FILE: usize = 1 << 30;
-        let delete_series = change("/api/v1/admin/delete_series");
-        let import = change("/api/v1/admin/import-pushgateway").app_data(web::PayloadConfig::new(LARGEST_FILE));
-        service
-            .service(change("/api/v1/admin/wipe").put(admin::wipe).post(admin::wipe))
-            .service(import.put(admin::import_pushgateway).post(admin::import_pushgateway))
-            .service(delete_series.put(admin::delete_series).post(admin::delete_series));
-    }
+        .service(api("/api/v1/status").get(groups::status))
+        .service(api("/api/v1/metrics").get(groups::metrics));
 }
 
 /// Pushes by one door, and deletions.
@@ -111,7 +123,7 @@ async fn index() -> HttpResponse {
 }
 
 /// CORS headers and the answers to preflights, for browsers that push.
-pub fn cors(origins: &CorsOrigins) -> Cors {
+fn cors(origins: &CorsOrigins) -> Cors {
     const PREFLIGHT_SECONDS: usize = 3600;
     let cors =
         Cors::default().allowed_methods(["GET", "POST", "PUT", "DELETE"]).allow_any_header().max_age(PREFLIGHT_SECONDS);

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::config::arguments::ImportRequest;
 
 /// Why a file was not taken over.
@@ -39,14 +42,18 @@ pub enum ImportError {
 ///
 /// # Errors
 /// The file was not taken over.
-pub fn run(ImportRequest { file, to }: &ImportRequest) -> Result<String, ImportError> {
+pub fn run(ImportRequest { file, to, user }: &ImportRequest) -> Result<String, ImportError> {
     const PATIENCE: Duration = Duration::from_secs(600);
     let bytes = std::fs::read(file).map_err(|source| ImportError::Unreadable { file: file.clone(), source })?;
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
     let url = format!("{}/api/v1/admin/import-pushgateway", to.trim_end_matches('/'));
     let unreachable = |source| ImportError::Unreachable { url: url.clone(), source: Box::new(source) };
-    let mut answer = agent.put(&url).send(&bytes[..]).map_err(unreachable)?;
+    let mut request = agent.put(&url);
+    if let Some(user) = user {
+        request = request.header("Authorization", format!("Basic {}", STANDARD.encode(user)));
+    }
+    let mut answer = request.send(&bytes[..]).map_err(unreachable)?;
     let status = answer.status().as_u16();
     let said = answer.body_mut().read_to_string().map_err(unreachable)?;
     if status == 200 { Ok(said) } else { Err(ImportError::Refused { url, status, line: said.trim().to_owned() }) }

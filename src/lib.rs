@@ -50,11 +50,10 @@ use std::time::Duration;
 
 use actix_rt::Arbiter;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::Condition;
 use actix_web::{App, HttpServer, web};
 
 use clock::Clock;
-use config::{Config, CorsOrigins, HttpConfig};
+use config::{Config, HttpConfig};
 use coordinator::CoordinatorHandle;
 use http::{AppState, StateParts, WorkerScratch};
 use ingest::{Ingest, IngestParts};
@@ -200,13 +199,10 @@ fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
 
 fn serve(config: &HttpConfig, state: web::Data<AppState>, listeners: Vec<TcpListener>) -> std::io::Result<Server> {
     let (config, workers) = (config.clone(), config);
-    let cors = config.cors.clone();
-    let has_cors = cors != CorsOrigins::Listed(Vec::new());
     let app = move || {
         App::new()
             .app_data(state.clone())
             .app_data(web::Data::new(WorkerScratch::default()))
-            .wrap(Condition::new(has_cors, http::cors(&cors)))
             .configure(|service| http::configure(service, &config))
     };
     let mut server = HttpServer::new(app)

@@ -56,6 +56,7 @@ fn import_command() -> Command {
                 .default_value("http://127.0.0.1:9091")
                 .help("Where Catchment listens"),
         )
+        .arg(Arg::new("user").long("user").value_name("NAME:PASSWORD").help("A user that may push there (--push-user)"))
 }
 
 /// What is to be handed over, and to whom.
@@ -65,6 +66,8 @@ pub struct ImportRequest {
     pub file: String,
     /// The server's address.
     pub to: String,
+    /// Name and password with a colon between them.
+    pub user: Option<String>,
 }
 
 impl ImportRequest {
@@ -79,6 +82,7 @@ impl ImportRequest {
         Some(command.try_get_matches_from(arguments).map_err(ConfigError::from).map(|mut matches| Self {
             file: matches.remove_one("file").unwrap_or_default(),
             to: matches.remove_one("to").unwrap_or_default(),
+            user: matches.remove_one("user"),
         }))
     }
 }

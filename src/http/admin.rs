@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::auth;
 use super::query::values;
 use super::refusal::{HttpRefusal, text};
 use super::state::AppState;
@@ -10,6 +11,9 @@ use crate::selector::Selector;
 
 /// `PUT` and `POST /api/v1/admin/wipe`.
 pub async fn wipe(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+    if let Err(refusal) = auth::check(request.headers(), &state.parts.config.push_users) {
+        return state.refuse(&refusal, request.path());
+    }
     match state.parts.ingest.wipe().await {
         Ok(()) => {
             tracing::info!("wiped: everything was removed");
@@ -20,7 +24,10 @@ pub async fn wipe(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
 }
 
 /// `PUT` and `POST /api/v1/admin/import-pushgateway`: the body is the file in which a Pushgateway keeps its groups.
-pub async fn import_pushgateway(file: web::Bytes, state: web::Data<AppState>) -> HttpResponse {
+pub async fn import_pushgateway(request: HttpRequest, file: web::Bytes, state: web::Data<AppState>) -> HttpResponse {
+    if let Err(refusal) = auth::check(request.headers(), &state.parts.config.push_users) {
+        return state.refuse(&refusal, request.path());
+    }
     match state.parts.ingest.restore(&file).await {
         Ok(Restored { groups, refused }) => {
             tracing::info!(groups, refused, "a Pushgateway's file was taken over");
@@ -32,6 +39,9 @@ pub async fn import_pushgateway(file: web::Bytes, state: web::Data<AppState>) ->
 
 /// `PUT` and `POST /api/v1/admin/delete_series?match[]=<selector>`: removes the series that one of the selectors matches.
 pub async fn delete_series(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+    if let Err(refusal) = auth::check(request.headers(), &state.parts.config.push_users) {
+        return state.refuse(&refusal, request.path());
+    }
     let selectors: Result<Vec<Selector>, _> =
         values(request.query_string(), "match[]").map(|selector| selector.parse()).collect();
     let selectors = match selectors {

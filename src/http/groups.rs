@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::scrape::unavailable;
 use super::state::AppState;
 use crate::groups::GroupEntry;
 use crate::model::family::MetricKind;
@@ -34,6 +35,9 @@ pub async fn status(state: web::Data<AppState>) -> HttpResponse {
 
 /// `GET /api/v1/metrics`: all groups with all their series, one group after the other.
 pub async fn metrics(state: web::Data<AppState>) -> HttpResponse {
+    let Some(place) = state.scrapes.take(1) else {
+        return unavailable("too many scrapes are being streamed, try again later".to_owned());
+    };
     const GROUPS_AHEAD: usize = 16;
     let (sender, receiver) = mpsc::channel::<Result<Bytes, ShardError>>(GROUPS_AHEAD);
     let groups = state.parts.ingest.groups().all();
@@ -51,6 +55,7 @@ pub async fn metrics(state: web::Data<AppState>) -> HttpResponse {
             }
         }
         let end = if lead == "," { "]}\n".to_owned() } else { format!("{lead}]}}\n") };
+        drop(place);
         // The reader may have gone.
         let _ = sender.send(Ok(Bytes::from(end))).await;
     });
@@ -72,14 +77,20 @@ async fn group(shards: &ShardSet, entry: &GroupEntry) -> Result<Json, ShardError
         let answer = shards.group(shard, Arc::clone(&entry.group))?;
         series.extend(answer.await.map_err(|_| ShardError::Down(shard))?);
     }
-    series.sort_by(|one, other| one.labels.cmp(&other.labels));
+    // Families side by side, each in the order of its labels.
+    series.sort_by(|one, other| (one.family.id, &one.labels).cmp(&(other.family.id, &other.labels)));
     let mut object = Map::new();
     let labels = entry.labels.plain().map(|(name, value)| (name.into_owned(), Json::from(value)));
     object.insert("labels".to_owned(), Json::Object(labels.collect()));
     object.insert("last_push_successful".to_owned(), Json::from(state.times.failure <= state.times.push));
-    for (id, (family, pushed_at)) in &state.families {
-        let of_family = series.iter().filter(|series| series.family.id == *id);
-        let metrics: Vec<Json> = of_family.map(|series| metric(series, entry)).collect();
+    for of_family in series.chunk_by(|one, other| one.family.id == other.family.id) {
+        let Some((family, pushed_at)) = of_family.first().and_then(|series| state.families.get(&series.family.id))
+        else {
+            continue;
+        };
+        let metrics: Vec<Json> = of_family.iter().map(|series| metric(series, entry)).collect();
+        // Other requests of the worker shall not wait for a large group.
+        tokio::task::yield_now().await;
         let mut shown = Map::new();
         shown.insert("time_stamp".to_owned(), Json::from(time(*pushed_at)));
         shown.insert("type".to_owned(), Json::from(type_name(family.kind())));

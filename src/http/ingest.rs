@@ -1,6 +1,7 @@
 //! A push over HTTP: what its head asks for, then its body, admitted byte by byte and inflated; the rest is `ingest`'s.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
 use actix_web::http::{Method, StatusCode};
@@ -61,7 +62,11 @@ async fn take_in(
         Door::Replace => PushFormat::of_content_type(header(headers, CONTENT_TYPE)).unwrap_or(PushFormat::Text),
         Door::Aggregate | Door::Source => PushFormat::of_content_type(header(headers, CONTENT_TYPE))?,
     };
-    let coding = content_coding(headers)?;
+    let coding = match (content_coding(headers), door) {
+        // So does the Pushgateway.
+        (Err(_), Door::Replace) => Coding::Identity,
+        (coding, _) => coding?,
+    };
     let lifetime = lifetime(headers)?;
     let (body, mut permit) = read_body(headers, payload, state).await?;
     state.pushed_bytes.increment(body.len() as u64);
@@ -94,8 +99,8 @@ async fn remove(request: &HttpRequest, door: Door, state: &AppState) -> Result<(
     let outcome = match door {
         Door::Replace => ingest.delete_group(&group).await,
         Door::Source => ingest.delete_source(&group).await.map_err(Refusal::Shard),
-        // Without labels that would be everything, which is for administrators.
-        Door::Aggregate if group.is_empty() => return Err(PathError::NoLabels.into()),
+        // Without a value that would be everything, for an empty label is an absent one; that is for administrators.
+        Door::Aggregate if group.plain().all(|(_, value)| value.is_empty()) => return Err(PathError::NoLabels.into()),
         Door::Aggregate => ingest.delete_aggregated(&group).await.map(drop).map_err(Refusal::Shard),
     };
     Ok(outcome?)
@@ -114,8 +119,9 @@ fn group_of(path: &str, door: Door, state: &AppState) -> Result<GroupLabels, Pat
 fn lifetime(headers: &HeaderMap) -> Result<Option<Millis>, HttpRefusal> {
     let Some(value) = headers.get("catchment-ttl") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
-    match humantime::parse_duration(text.trim()).map(|lifetime| lifetime.as_millis() as Millis) {
-        Ok(lifetime) if lifetime > 0 => Ok(Some(lifetime)),
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    match humantime::parse_duration(text.trim()) {
+        Ok(lifetime) if lifetime.as_millis() > 0 && lifetime <= LONGEST => Ok(Some(lifetime.as_millis() as Millis)),
         _ => Err(HttpRefusal::Lifetime(text.chars().take(32).collect())),
     }
 }

@@ -1,14 +1,15 @@
 //! The end of the server, and new rules for it, on request.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::auth;
 use super::refusal::text;
 use super::state::AppState;
 
 /// `PUT` and `POST /-/quit`.
-pub async fn quit(state: web::Data<AppState>) -> HttpResponse {
-    if !state.parts.config.has_lifecycle {
-        return forbidden();
+pub async fn quit(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+    if let Some(refused) = refused(&request, &state) {
+        return refused;
     }
     tracing::info!("asked to quit");
     state.quit.notify_one();
@@ -16,9 +17,9 @@ pub async fn quit(state: web::Data<AppState>) -> HttpResponse {
 }
 
 /// `PUT` and `POST /-/reload`: reads the rules anew. A file that is at fault changes nothing.
-pub async fn reload(state: web::Data<AppState>) -> HttpResponse {
-    if !state.parts.config.has_lifecycle {
-        return forbidden();
+pub async fn reload(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+    if let Some(refused) = refused(&request, &state) {
+        return refused;
     }
     match state.reload() {
         Ok(()) => HttpResponse::Ok().finish(),
@@ -26,6 +27,11 @@ pub async fn reload(state: web::Data<AppState>) -> HttpResponse {
     }
 }
 
-fn forbidden() -> HttpResponse {
-    text(HttpResponse::Forbidden(), "Lifecycle API is not enabled.".to_owned())
+/// The answer to whoever may not do that.
+fn refused(request: &HttpRequest, state: &AppState) -> Option<HttpResponse> {
+    if !state.parts.config.has_lifecycle {
+        return Some(text(HttpResponse::Forbidden(), "Lifecycle API is not enabled.".to_owned()));
+    }
+    let refusal = auth::check(request.headers(), &state.parts.config.push_users).err()?;
+    Some(state.refuse(&refusal, request.path()))
 }

@@ -34,7 +34,7 @@ pub enum HttpRefusal {
     Busy,
     #[error("expected a user and password that may push")]
     Unauthorized,
-    #[error("expected a duration such as 10m as Catchment-TTL, got {0:?}")]
+    #[error("expected a duration such as 10m, of at most 100 years, as Catchment-TTL, got {0:?}")]
     Lifetime(String),
     #[error(transparent)]
     Push(#[from] Refusal),

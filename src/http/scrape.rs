@@ -70,7 +70,8 @@ pub async fn own_metrics(state: web::Data<AppState>) -> HttpResponse {
     HttpResponse::Ok().content_type(&*Format::default().content_type()).body(page)
 }
 
-fn unavailable(line: String) -> HttpResponse {
+/// The answer to a request for which there is no room now.
+pub fn unavailable(line: String) -> HttpResponse {
     let mut response = text(HttpResponse::ServiceUnavailable(), line);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response

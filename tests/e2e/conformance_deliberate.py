@@ -110,10 +110,6 @@ DELIBERATE = {
     ),
     "a plain sample of a histogram": (SILENT, case(put(X, "# TYPE h histogram\nh 1\n", 400), page=NOTHING)),
     "a count below zero": (SILENT, case(put(X, "# TYPE h histogram\nh_count -1\n", 400), page=NOTHING)),
-    "an unknown content coding": (
-        "the Pushgateway reads the body as it is",
-        case(put(X, "a 1\n", 415, content_encoding="br"), page=NOTHING),
-    ),
     "a slash in percent encoding belongs to the value": (
         "so it is for every door; the Pushgateway splits there",
         case(put("/job/a%2Fb", "m 1\n"), page=pushed("m 1\n", job="a/b")),

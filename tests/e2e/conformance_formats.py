@@ -218,6 +218,7 @@ COMPRESSED = {
     "gzip of protobuf": case(
         put(X, gzip.compress(PROTOBUF_BODY), content_encoding="gzip", content_type=wire.PROTOBUF), page=PROTOBUF_PAGE
     ),
+    "an unknown coding is none": case(put(X, "a 1\n", content_encoding="br"), page=pushed("a 1\n", job="x")),
     "gzip of nothing": case(put(X, "a 1\n"), put(X, gzip.compress(b""), content_encoding="gzip"), page=pushed(job="x")),
     "gzip that is none": case(
         put(X, "a 1\n"), put(X, TEXT, 400, content_encoding="gzip"), page=pushed("a 1\n", job="x")

@@ -403,7 +403,8 @@ fn a_source_says_how_long_it_lives() {
     assert_eq!(server.page(), "# TYPE g gauge\ng{is=\"a\"} 1\ng{is=\"c\"} 2\n", "a push keeps alive");
     for bad in ["", "soon", "0s", "-1s", "5", "101years"] {
         let reply = server.push_with(A, &[("Catchment-TTL", bad)], b"x 1\n");
-        let expected = format!("expected a duration such as 10m, of at most 100 years, as Catchment-TTL, got {bad:?}\n");
+        let expected =
+            format!("expected a duration such as 10m, of at most 100 years, as Catchment-TTL, got {bad:?}\n");
         assert_eq!((reply.status, reply.text()), (400, expected));
     }
 }

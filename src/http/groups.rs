@@ -42,6 +42,7 @@ pub async fn metrics(state: web::Data<AppState>) -> HttpResponse {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, ShardError>>(GROUPS_AHEAD);
     let groups = state.parts.ingest.groups().all();
     let shards = Arc::clone(&state.parts.shards);
+    let patience = state.parts.config.scrape_stall_timeout;
     actix_rt::spawn(async move {
         let mut lead = "{\"status\":\"success\",\"data\":[";
         for entry in groups {
@@ -50,7 +51,8 @@ pub async fn metrics(state: web::Data<AppState>) -> HttpResponse {
                 Err(error) => Err(error),
             };
             lead = ",";
-            if sender.send(piece).await.is_err() {
+            // A reader that has gone, or takes nothing, gives its place back.
+            if !matches!(tokio::time::timeout(patience, sender.send(piece)).await, Ok(Ok(()))) {
                 return;
             }
         }

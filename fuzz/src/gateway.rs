@@ -190,16 +190,16 @@ impl Gateway {
 
     fn refuse_collisions(&self, push: &mut Assembled, pusher: &Pusher) -> Result<(), Refused> {
         let known = push.families.iter().filter_map(|planned| Some((planned.wanted.family()?, pusher.traits(planned))));
-        let noted = self.registry.note_traits(known);
+        let notes = self.registry.note_traits(known);
         let ids: Vec<Option<u32>> =
             push.families.iter().map(|planned| planned.wanted.family().map(|family| family.id)).collect();
         for (table, batch) in self.tables.iter().zip(&push.batches) {
             if let Some(objection) = table.inspect(batch, &ids, &pusher.owner).objection {
-                self.registry.forget_traits(noted);
                 return Err(Refused::Collision(format!("{objection:?}")));
             }
         }
         push.families.iter_mut().for_each(|planned| planned.wanted.see_traits());
+        notes.keep();
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl Gateway {
     fn replace(&mut self, group: &Arc<Group>, batches: Vec<Batch>, context: &BatchContext, scope: Scope, now: Millis) {
         let change = self.timeline.change();
         let replacement =
-            Replacement { group: Arc::clone(group), scope, version: change.version, oldest_shown: change.oldest_shown };
+            Replacement { group: Arc::clone(group), scope, version: change.version, shown: Arc::clone(&change.shown) };
         for (table, batch) in self.tables.iter_mut().zip(batches) {
             table.replace(batch, context, &replacement, now);
         }

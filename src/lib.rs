@@ -198,19 +198,19 @@ fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
 }
 
 fn serve(config: &HttpConfig, state: web::Data<AppState>, listeners: Vec<TcpListener>) -> std::io::Result<Server> {
-    let (config, workers) = (config.clone(), config);
+    let routes = config.clone();
     let app = move || {
         App::new()
             .app_data(state.clone())
             .app_data(web::Data::new(WorkerScratch::default()))
-            .configure(|service| http::configure(service, &config))
+            .configure(|service| http::configure(service, &routes))
     };
     let mut server = HttpServer::new(app)
-        .workers(workers.workers)
-        .max_connections(workers.max_connections)
-        .client_request_timeout(workers.header_timeout)
-        .keep_alive(workers.keep_alive)
-        .shutdown_timeout(workers.shutdown_timeout.as_secs().max(1))
+        .workers(config.workers)
+        .max_connections(config.max_connections)
+        .client_request_timeout(config.header_timeout)
+        .keep_alive(config.keep_alive)
+        .shutdown_timeout(config.shutdown_timeout.as_secs().max(1))
         .disable_signals();
     for listener in listeners {
         keep_little_unsent(&listener);

@@ -13,8 +13,7 @@ use smallvec::SmallVec;
 
 use crate::glob::{Glob, GlobError};
 use crate::model::labels::{Labels, unescape};
-use crate::model::value::GaugePolicy;
-use crate::model::value::Millis;
+use crate::model::value::{GaugePolicy, Millis};
 
 /// The rules in the file's order; the first that a series meets is its rule. A clone shares them.
 #[derive(Clone, Debug, Default)]

@@ -13,8 +13,7 @@ use crate::exposition::decode;
 use crate::exposition::decoded::Decoded;
 use crate::exposition::format::PushFormat;
 use crate::model::labels::{GroupLabels, LabelHasher, Labels, write_canonical};
-use crate::model::value::GaugeRule;
-use crate::model::value::Millis;
+use crate::model::value::{GaugeRule, Millis};
 use crate::rules::{LabelFilter, Rule};
 
 /// What is to be checked.

@@ -45,14 +45,6 @@ impl fmt::Debug for ConfigFile {
     }
 }
 
-/// Reads the rules of a configuration file.
-///
-/// # Errors
-/// Whatever is wrong with the file, its settings' names among it.
-pub fn load_rules(path: &str) -> Result<RuleSet, ConfigError> {
-    ConfigFile::read(path).map(|file| file.rules)
-}
-
 impl ConfigFile {
     /// Reads a file.
     ///

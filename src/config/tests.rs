@@ -377,7 +377,7 @@ fn wrong_rules_are_refused_by_file_number_and_key() {
     ];
     for (text, expected) in cases {
         let file = file(text);
-        let refused = file::load_rules(path(&file)).err().map(|error| error.to_string()).unwrap_or_default();
+        let refused = file::ConfigFile::read(path(&file)).err().map(|error| error.to_string()).unwrap_or_default();
         let expected = format!("configuration file {}, {expected}", path(&file));
         assert!(refused.starts_with(&expected), "{expected} in {refused}");
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 
 use crate::model::door::Door;
-use crate::model::value::GaugePolicy;
-use crate::model::value::Millis;
+use crate::model::value::{GaugePolicy, Millis};
 use crate::push::SummaryPolicy;
 
 /// Values by the words for them.

@@ -11,8 +11,8 @@ use crate::selector::Selector;
 
 /// `PUT` and `POST /api/v1/admin/wipe`.
 pub async fn wipe(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
-    if let Err(refusal) = auth::check(request.headers(), &state.parts.config.push_users) {
-        return state.refuse(&refusal, request.path());
+    if let Some(refused) = auth::refused(&request, &state) {
+        return refused;
     }
     match state.parts.ingest.wipe().await {
         Ok(()) => {
@@ -25,8 +25,8 @@ pub async fn wipe(request: HttpRequest, state: web::Data<AppState>) -> HttpRespo
 
 /// `PUT` and `POST /api/v1/admin/import-pushgateway`: the body is the file in which a Pushgateway keeps its groups.
 pub async fn import_pushgateway(request: HttpRequest, file: web::Bytes, state: web::Data<AppState>) -> HttpResponse {
-    if let Err(refusal) = auth::check(request.headers(), &state.parts.config.push_users) {
-        return state.refuse(&refusal, request.path());
+    if let Some(refused) = auth::refused(&request, &state) {
+        return refused;
     }
     match state.parts.ingest.restore(&file).await {
         Ok(Restored { groups, refused }) => {
@@ -39,8 +39,8 @@ pub async fn import_pushgateway(request: HttpRequest, file: web::Bytes, state: w
 
 /// `PUT` and `POST /api/v1/admin/delete_series?match[]=<selector>`: removes the series that one of the selectors matches.
 pub async fn delete_series(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
-    if let Err(refusal) = auth::check(request.headers(), &state.parts.config.push_users) {
-        return state.refuse(&refusal, request.path());
+    if let Some(refused) = auth::refused(&request, &state) {
+        return refused;
     }
     let selectors: Result<Vec<Selector>, _> =
         values(request.query_string(), "match[]").map(|selector| selector.parse()).collect();

@@ -1,11 +1,13 @@
 //! Who may push: basic authentication (RFC 7617) against the configured names and passwords.
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
 use super::refusal::HttpRefusal;
+use super::state::AppState;
 use crate::config::PushUser;
 
 /// Lets a push in that one of the users sends; any, if there are none.
@@ -17,6 +19,12 @@ pub fn check(headers: &HeaderMap, users: &[PushUser]) -> Result<(), HttpRefusal>
     // All users are compared, each in full: the time taken tells nothing.
     let is_one = users.iter().fold(subtle::Choice::from(0), |found, user| found | sent.ct_eq(&of(user)));
     if bool::from(is_one) { Ok(()) } else { Err(HttpRefusal::Unauthorized) }
+}
+
+/// The answer to a request of an administrator's that none of the users sends.
+pub fn refused(request: &HttpRequest, state: &AppState) -> Option<HttpResponse> {
+    let refusal = check(request.headers(), &state.parts.config.push_users).err()?;
+    Some(state.refuse(&refusal, request.path()))
 }
 
 fn of(PushUser { name, password }: &PushUser) -> Vec<u8> {

@@ -63,7 +63,7 @@ async fn take_in(
         Door::Aggregate | Door::Source => PushFormat::of_content_type(header(headers, CONTENT_TYPE))?,
     };
     let coding = match (content_coding(headers), door) {
-        // So does the Pushgateway.
+        // The Pushgateway reads a body in a coding it does not know as it is.
         (Err(_), Door::Replace) => Coding::Identity,
         (coding, _) => coding?,
     };

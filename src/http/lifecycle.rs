@@ -32,6 +32,5 @@ fn refused(request: &HttpRequest, state: &AppState) -> Option<HttpResponse> {
     if !state.parts.config.has_lifecycle {
         return Some(text(HttpResponse::Forbidden(), "Lifecycle API is not enabled.".to_owned()));
     }
-    let refusal = auth::check(request.headers(), &state.parts.config.push_users).err()?;
-    Some(state.refuse(&refusal, request.path()))
+    auth::refused(request, state)
 }

@@ -10,7 +10,8 @@ use crate::model::door::Door;
 use crate::model::family::FamilyTraits;
 use crate::push::{Assembled, PlannedFamily};
 use crate::registry::Notes;
-use crate::shard::gate::Permit;
+use crate::shard::batch::Batch;
+use crate::shard::gate::{Acknowledgement, Permit, Place, Ticket, TicketBook};
 use crate::shard::owner::Owner;
 use crate::shard::route::ShardError;
 use crate::shard::table::{Collision, Inspection, Objection};
@@ -160,6 +161,24 @@ impl Ingest {
         }
         Ok(inspections)
     }
+}
+
+/// What one shard is handed: a place on its way, if it is asked at all, and its batch; and how many series it may create.
+pub(super) type Part = ((Option<Place>, Batch), usize);
+
+/// Hands out all parts of a push; `send` gives one to its shard.
+pub(super) fn hand_out(
+    parts: Vec<Part>,
+    mut series: Permit,
+    send: impl Fn(usize, Batch, Ticket) -> Result<(), ShardError>,
+) -> Result<Acknowledgement, Refusal> {
+    let (book, acknowledgement) = TicketBook::new();
+    for (shard, ((place, batch), share)) in parts.into_iter().enumerate() {
+        if let Some(place) = place {
+            send(shard, batch, book.ticket(place, series.split(share))).map_err(|_| Refusal::Lost)?;
+        }
+    }
+    Ok(acknowledgement)
 }
 
 /// Stored series of a planned family.

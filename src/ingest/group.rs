@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use tokio::sync::MutexGuard;
 
+use super::admit::{Part, hand_out};
 use super::{Ingest, Push, Refusal, Registration, Scratch};
 use crate::aggregate::NumberRule;
 use crate::exposition::error::{DecodeError, Excerpt, Place};
@@ -20,7 +21,7 @@ use crate::model::value::Millis;
 use crate::push::{Assembled, PushError, Pushed};
 use crate::registry::{Notes, Seen, Wanted};
 use crate::shard::batch::{Batch, BatchContext, NumberUpdate, SeriesRule};
-use crate::shard::gate::{Acknowledgement, Permit, Place as QueuePlace, TicketBook};
+use crate::shard::gate::{Acknowledgement, Permit};
 use crate::shard::owner::Owner;
 use crate::shard::table::{Replacement, Scope};
 use crate::shard::timeline::Change;
@@ -162,20 +163,14 @@ impl Ingest {
     /// Hands each shard its part of a change, while the change is held.
     fn send_change(
         &self,
-        parts: Vec<((Option<QueuePlace>, Batch), usize)>,
+        parts: Vec<Part>,
         context: &Arc<BatchContext>,
         replacement: Replacement,
-        mut series: Permit,
+        series: Permit,
     ) -> Result<Acknowledgement, Refusal> {
-        let (book, acknowledgement) = TicketBook::new();
-        for (shard, ((place, batch), share)) in parts.into_iter().enumerate() {
-            if let Some(place) = place {
-                let ticket = book.ticket(place, series.split(share));
-                let sent = self.parts.shards.replace(shard, batch, Arc::clone(context), replacement.clone(), ticket);
-                sent.map_err(|_| Refusal::Lost)?;
-            }
-        }
-        Ok(acknowledgement)
+        hand_out(parts, series, |shard, batch, ticket| {
+            self.parts.shards.replace(shard, batch, Arc::clone(context), replacement.clone(), ticket)
+        })
     }
 
     /// Removes the group of these labels; an unknown one is no error.

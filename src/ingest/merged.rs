@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::admit::{Turn, may_collide};
+use super::admit::{Part, Turn, hand_out, may_collide};
 use super::{Ingest, Push, Refusal, Registration, Scratch, SourceKey};
 use crate::model::door::Door;
 use crate::model::labels::GroupLabels;
 use crate::model::value::Millis;
 use crate::push::{Assembled, Pushed};
-use crate::shard::batch::{Batch, BatchContext};
-use crate::shard::gate::{Acknowledgement, Permit, Place, TicketBook};
+use crate::shard::batch::BatchContext;
+use crate::shard::gate::{Acknowledgement, Permit};
 use crate::shard::owner::{Owner, Source};
 
 /// A source that pushes.
@@ -126,20 +126,14 @@ impl Ingest {
     /// Hands each shard its part.
     fn send(
         &self,
-        parts: Vec<((Option<Place>, Batch), usize)>,
+        parts: Vec<Part>,
         context: &Arc<BatchContext>,
         owner: &Owner,
-        mut series: Permit,
+        series: Permit,
     ) -> Result<Acknowledgement, Refusal> {
-        let (book, acknowledgement) = TicketBook::new();
-        for (shard, ((place, batch), share)) in parts.into_iter().enumerate() {
-            if let Some(place) = place {
-                let ticket = book.ticket(place, series.split(share));
-                let sent = self.parts.shards.ingest(shard, batch, Arc::clone(context), owner.clone(), ticket);
-                sent.map_err(|_| Refusal::Lost)?;
-            }
-        }
-        Ok(acknowledgement)
+        hand_out(parts, series, |shard, batch, ticket| {
+            self.parts.shards.ingest(shard, batch, Arc::clone(context), owner.clone(), ticket)
+        })
     }
 
     /// For whom the push is looked up. A source that is not known has no values yet, whatever its number.

@@ -148,6 +148,7 @@ impl Ingest {
                 false => None,
             });
         }
+        shards.work();
         let mut inspections = Vec::with_capacity(answers.len());
         for (shard, (batch, answer)) in push.batches.iter_mut().zip(answers).enumerate() {
             inspections.push(match answer {

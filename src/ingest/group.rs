@@ -157,6 +157,7 @@ impl Ingest {
             self.send_change(parts, &context, replacement(entry, scope, &version), series)?
         };
         self.groups.enter(entry);
+        shards.work();
         if acknowledgement.is_applied().await { Ok(Attempt::Done) } else { Err(Refusal::Lost) }
     }
 
@@ -206,6 +207,7 @@ impl Ingest {
             self.send_change(parts, &Arc::default(), replacement, self.parts.stored.nothing())?
         };
         self.groups.remove(entry);
+        shards.work();
         let is_applied = acknowledgement.is_applied().await;
         self.parts.registry.remove_deserted();
         if is_applied { Ok(()) } else { Err(Refusal::Lost) }

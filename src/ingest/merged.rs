@@ -70,6 +70,7 @@ impl Ingest {
             let samples = assembled.samples;
             match self.hand_over(assembled, pushed, source).await? {
                 Some(acknowledgement) => {
+                    self.parts.shards.work();
                     self.parts.metrics.samples(samples);
                     return if acknowledgement.is_applied().await { Ok(()) } else { Err(Refusal::Lost) };
                 }

@@ -1,19 +1,23 @@
 //! The shards as the rest of the house sees them. The only holder of their addresses: an actor's capacity counts for each
 //! clone of its address anew, so none is ever cloned.
+//!
+//! What is asked of a shard takes its place when it is asked, and what was asked before is done before. Batches and inspections
+//! are done by [`ShardSet::work`], which whoever asked is to call when it holds no lock any more.
 
 use std::sync::Arc;
 
-use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, Handler, Message};
+use actix::{Actor, Addr};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, BatchContext, Router};
 use super::gate::{Budget, Gate, Place, Ticket};
+use super::inbox::{Broken, Hand, Inbox, Left};
+use super::job::{Job, Shard};
 use super::owner::{Group, Owner};
 use super::table::{GroupSeries, Inspection, Page, PageRequest, Replacement, Selection};
 use super::timeline::Timeline;
-use super::{ForgetSource, Ingest, Inspect, ReadGroup, ReadPage, Replace, Shard, Sweep, Wipe};
+use super::{Attendant, Work};
 use crate::clock::Clock;
 use crate::telemetry::Telemetry;
 
@@ -25,9 +29,6 @@ pub struct QueueLimits {
     /// Their bytes.
     pub bytes: usize,
 }
-
-/// Messages beyond batches that a mailbox takes: a scrape has up to two in each.
-const MAILBOX_SPARE: usize = 4096;
 
 /// Why a shard did not do as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +49,8 @@ pub struct ShardSet {
 }
 
 struct ShardHandle {
-    address: Addr<Shard>,
+    inbox: Arc<Inbox>,
+    address: Addr<Attendant>,
     gate: Gate,
     arbiter: ArbiterHandle,
 }
@@ -66,12 +68,11 @@ impl ShardSet {
         let router = Router::new(count);
         let arbiters: Vec<Arbiter> = (0..count).map(|_| Arbiter::new()).collect();
         let start = |(index, arbiter): (usize, &Arbiter)| {
-            let metrics = telemetry.shard(index);
-            let (router, stored) = (router.clone(), Arc::clone(stored));
-            let address = Shard::start_in_arbiter(&arbiter.handle(), move |_| {
-                Shard::new(router, clock, stored, metrics, limits.batches.saturating_add(MAILBOX_SPARE))
-            });
-            ShardHandle { address, gate: Gate::new(limits.batches, limits.bytes), arbiter: arbiter.handle() }
+            let shard = Shard::new(router.clone(), clock, Arc::clone(stored), telemetry.shard(index));
+            let inbox = Arc::new(Inbox::new(shard));
+            let attendant = Attendant { inbox: Arc::clone(&inbox) };
+            let address = Attendant::start_in_arbiter(&arbiter.handle(), move |_| attendant);
+            ShardHandle { inbox, address, gate: Gate::new(limits.batches, limits.bytes), arbiter: arbiter.handle() }
         };
         let shards = arbiters.iter().enumerate().map(start).collect();
         (Self { router, timeline: Arc::default(), shards }, arbiters)
@@ -84,7 +85,7 @@ impl ShardSet {
 
     /// Whether every shard is running.
     pub fn are_up(&self) -> bool {
-        self.shards.iter().all(|shard| shard.address.connected())
+        self.shards.iter().all(ShardHandle::is_up)
     }
 
     /// Each shard's gate, to be observed.
@@ -108,7 +109,7 @@ impl ShardSet {
         self.shards.iter().zip(batches).enumerate().map(enter).collect()
     }
 
-    /// Hands a batch to its shard. With a ticket's place there is always room.
+    /// Hands a batch to its shard; the ticket's place is its place on the way.
     pub fn ingest(
         &self,
         shard: usize,
@@ -117,10 +118,10 @@ impl ShardSet {
         owner: Owner,
         ticket: Ticket,
     ) -> Result<(), ShardError> {
-        self.send(shard, Ingest { batch, context, owner, ticket })
+        self.put(shard, Job::Ingest { batch, context, owner, ticket })
     }
 
-    /// Hands a shard its part of a group's change, alike. All parts are to be sent while the change is held.
+    /// Hands a shard its part of a group's change, alike. All parts are to be handed out while the change is held.
     pub fn replace(
         &self,
         shard: usize,
@@ -129,10 +130,10 @@ impl ShardSet {
         change: Replacement,
         ticket: Ticket,
     ) -> Result<(), ShardError> {
-        self.send(shard, Replace { batch, context, change, ticket })
+        self.put(shard, Job::Replace { batch, context, change, ticket })
     }
 
-    /// Looks a batch's series up; the answer comes by itself, and the batch with it.
+    /// Has a batch's series looked up; the answer comes by itself, and the batch with it.
     pub fn inspect(
         &self,
         shard: usize,
@@ -141,21 +142,31 @@ impl ShardSet {
         owner: Owner,
     ) -> Result<oneshot::Receiver<(Batch, Inspection)>, ShardError> {
         let (reply, answer) = oneshot::channel();
-        self.send(shard, Inspect { batch, family_ids, owner, reply })?;
+        self.put(shard, Job::Inspect { batch, family_ids, owner, reply })?;
         Ok(answer)
+    }
+
+    /// Does the short jobs that wait, as far as the shards are free; what remains is left to their threads.
+    pub fn work(&self) {
+        for shard in &self.shards {
+            if shard.inbox.work(Hand::Passing) == Ok(Left::Jobs) {
+                // Whoever waits for what a dead thread does not do learns of it when its job is dropped.
+                let _ = shard.call();
+            }
+        }
     }
 
     /// Asks for a page; the answer comes by itself.
     pub fn page(&self, shard: usize, request: PageRequest) -> Result<oneshot::Receiver<Page>, ShardError> {
         let (reply, answer) = oneshot::channel();
-        self.send(shard, ReadPage { request, reply })?;
+        self.order(shard, Job::ReadPage { request, reply })?;
         Ok(answer)
     }
 
     /// Asks for a group's series; the answer comes by itself.
     pub fn group(&self, shard: usize, group: Arc<Group>) -> Result<oneshot::Receiver<Vec<GroupSeries>>, ShardError> {
         let (reply, answer) = oneshot::channel();
-        self.send(shard, ReadGroup { group, reply })?;
+        self.order(shard, Job::ReadGroup { group, reply })?;
         Ok(answer)
     }
 
@@ -166,7 +177,7 @@ impl ShardSet {
             let mut next = Some(0);
             while let Some(from) = next {
                 let (reply, answer) = oneshot::channel();
-                let send = |shown| self.send(shard, Sweep { selection: selection.clone(), from, shown, reply });
+                let send = |shown| self.order(shard, Job::Sweep { selection: selection.clone(), from, shown, reply });
                 self.timeline.with_shown(send)?;
                 let swept = answer.await.map_err(|_| ShardError::Down(shard))?;
                 removed += swept.removed;
@@ -181,7 +192,7 @@ impl ShardSet {
         for shard in 0..self.shards.len() {
             loop {
                 let (reply, answer) = oneshot::channel();
-                self.send(shard, ForgetSource { source, reply })?;
+                self.order(shard, Job::ForgetSource { source, reply })?;
                 if !answer.await.map_err(|_| ShardError::Down(shard))? {
                     break;
                 }
@@ -192,7 +203,7 @@ impl ShardSet {
 
     /// Empties all shards.
     pub fn wipe(&self) -> Result<(), ShardError> {
-        (0..self.shards.len()).try_for_each(|shard| self.send(shard, Wipe))
+        (0..self.shards.len()).try_for_each(|shard| self.order(shard, Job::Wipe))
     }
 
     /// Ends the shards' threads when what they have been handed is done.
@@ -202,16 +213,29 @@ impl ShardSet {
         }
     }
 
-    fn send<M>(&self, shard: usize, message: M) -> Result<(), ShardError>
-    where
-        M: Message<Result = ()> + Send + 'static,
-        Shard: Handler<M>,
-        <Shard as Actor>::Context: ToEnvelope<Shard, M>,
-    {
-        let handle = self.shards.get(shard).ok_or(ShardError::Down(shard))?;
-        handle.address.try_send(message).map_err(|error| match error {
-            actix::prelude::SendError::Full(_) => ShardError::Full(shard),
-            actix::prelude::SendError::Closed(_) => ShardError::Down(shard),
-        })
+    /// Has a job of any length done by the shard's own thread, behind all that waits.
+    fn order(&self, shard: usize, job: Job) -> Result<(), ShardError> {
+        self.put(shard, job)?;
+        self.shards[shard].call().map_err(|Broken| ShardError::Down(shard))
+    }
+
+    fn put(&self, shard: usize, job: Job) -> Result<(), ShardError> {
+        let handle = self.shards.get(shard).filter(|handle| handle.is_up()).ok_or(ShardError::Down(shard))?;
+        handle.inbox.put(job);
+        Ok(())
+    }
+}
+
+impl ShardHandle {
+    fn is_up(&self) -> bool {
+        self.inbox.is_whole() && self.address.connected()
+    }
+
+    /// Calls the shard's thread, unless it has been called already.
+    fn call(&self) -> Result<(), Broken> {
+        match self.inbox.call() {
+            true => self.address.try_send(Work).map_err(|_| Broken),
+            false => Ok(()),
+        }
     }
 }

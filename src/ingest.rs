@@ -13,15 +13,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
-use crate::exposition::decode;
-use crate::exposition::decoded::Decoded;
 use crate::exposition::error::Excerpt;
 use crate::exposition::format::PushFormat;
 use crate::groups::Groups;
 use crate::model::family::{Family, FamilyUse, MetricKind};
 use crate::model::labels::GroupLabels;
 use crate::model::value::Millis;
-use crate::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules, Pushed};
+use crate::push::templates::{TemplateKey, Templates};
+use crate::push::{Assembled, Intake, PlannedFamily, PushError, PushRules, Pushed, RawPush};
 use crate::registry::{CommitError, Entry, Registry, View};
 use crate::shard::batch::{BatchContext, SeriesRule};
 use crate::shard::gate::Budget;
@@ -30,6 +29,7 @@ use crate::shard::route::{ShardError, ShardSet};
 use crate::sources::Sources;
 use crate::telemetry::IngestMetrics;
 
+pub use crate::push::Scratch;
 pub use group::GroupMethod;
 pub use restore::Restored;
 
@@ -119,14 +119,8 @@ pub enum Refusal {
     Lost,
 }
 
-/// Scratch of one worker.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    decoded: Decoded,
-    /// Text of a body that is none itself.
-    arena: Vec<u8>,
-    assembler: Assembler,
-}
+/// Memory for templates of pushes: enough for some hundred thousand series that are pushed again and again.
+const MOST_TEMPLATE_BYTES: usize = 128 << 20;
 
 /// What an [`Ingest`] is built of.
 pub struct IngestParts {
@@ -157,6 +151,7 @@ pub struct Ingest {
     rules: RwLock<Arc<PushRules>>,
     sources: Sources,
     groups: Groups,
+    templates: Templates,
     /// `push_time_seconds` and `push_failure_time_seconds`.
     push_times: [Arc<Family>; 2],
     /// Sources whose life is over and whose values are to be forgotten.
@@ -180,6 +175,7 @@ impl Ingest {
             rules: RwLock::new(Arc::new(parts.rules.clone())),
             sources: Sources::default(),
             groups: Groups::default(),
+            templates: Templates::new(MOST_TEMPLATE_BYTES),
             push_times: [reserve("succeeded"), reserve("failed")],
             ended: std::sync::Mutex::default(),
             removal: Mutex::new(()),
@@ -218,21 +214,26 @@ impl Ingest {
         self.rules().has_windows(family)
     }
 
-    fn assemble(&self, push: Push<'_>, pushed: Pushed<'_>, scratch: &mut Scratch) -> Result<Assembled, PushError> {
-        const USUAL_TEXT: usize = 1 << 20;
-        let Scratch { decoded, arena, assembler } = scratch;
+    /// Assembles a push: after a template of those before it, if there is one. The key tells which.
+    fn assemble(
+        &self,
+        Push { format, body, .. }: Push<'_>,
+        pushed: Pushed<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(Assembled, Option<TemplateKey>), PushError> {
         let rules = self.rules();
-        let (registry, router) = (&self.parts.registry, self.parts.shards.router());
-        let assembled = match decode(push.format, push.body, &rules.limits, router.hasher(), arena, decoded) {
-            Ok(text) => assembler.assemble(text, decoded, pushed, &rules, registry, router),
-            Err(error) => Err(PushError::Malformed(error)),
-        };
-        decoded.shrink();
-        assembler.shrink();
-        if arena.len() > USUAL_TEXT {
-            *arena = Vec::new();
+        let push = RawPush { format, body, pushed, rules: &rules };
+        let key = self.templates.key(push);
+        if let Some(assembled) = key.and_then(|key| self.templates.fill(key, push)) {
+            return Ok((assembled, key));
         }
-        assembled
+        let mut intake = Intake { registry: &self.parts.registry, router: self.parts.shards.router(), scratch };
+        let assembled = intake.assemble(push);
+        if let (Some(key), Ok(_)) = (key, &assembled) {
+            self.templates.learn(key, push, &mut intake);
+        }
+        intake.scratch.shrink();
+        Ok((assembled?, key))
     }
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.

@@ -8,13 +8,17 @@ mod families;
 mod mode;
 mod seen;
 mod series;
+mod template;
+pub mod templates;
 mod treatment;
 
 use std::sync::Arc;
 
 use crate::aggregate::NumberRule;
+use crate::exposition::decode;
 use crate::exposition::decoded::Decoded;
 use crate::exposition::error::{DecodeError, Excerpt, Limits, Place};
+use crate::exposition::format::PushFormat;
 use crate::model::door::Door;
 use crate::model::family::Family;
 use crate::model::labels::{GroupLabels, escape_value, spelt_name};
@@ -94,6 +98,19 @@ pub struct Pushed<'a> {
     pub is_released: &'a dyn Fn(&Family) -> bool,
 }
 
+/// A push as it came.
+#[derive(Clone, Copy)]
+pub struct RawPush<'a> {
+    /// The body's format.
+    pub format: PushFormat,
+    /// The whole body.
+    pub body: &'a [u8],
+    /// What it is to the gateway.
+    pub pushed: Pushed<'a>,
+    /// What is done with its values.
+    pub rules: &'a Arc<PushRules>,
+}
+
 /// What is done with summaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SummaryPolicy {
@@ -153,7 +170,7 @@ pub struct Assembled {
 }
 
 /// A family of a push.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PlannedFamily {
     /// For the register.
     pub wanted: Wanted,
@@ -204,6 +221,51 @@ impl Assembled {
     /// Series in the push.
     pub fn series(&self) -> usize {
         self.batches.iter().map(Batch::len).sum()
+    }
+}
+
+/// Scratch of one worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    decoded: Decoded,
+    /// Text of a body that is none itself.
+    arena: Vec<u8>,
+    assembler: Assembler,
+}
+
+impl Scratch {
+    /// Gives memory back that a push of usual size does not need.
+    pub fn shrink(&mut self) {
+        const USUAL_TEXT: usize = 1 << 20;
+        self.decoded.shrink();
+        self.assembler.shrink();
+        if self.arena.len() > USUAL_TEXT {
+            self.arena = Vec::new();
+        }
+    }
+}
+
+/// Where pushes are assembled.
+pub struct Intake<'a> {
+    /// The families that are known.
+    pub registry: &'a Registry,
+    /// Where series live.
+    pub router: &'a Router,
+    /// The worker's.
+    pub scratch: &'a mut Scratch,
+}
+
+impl Intake<'_> {
+    /// Decodes and assembles a push.
+    ///
+    /// # Errors
+    /// The first fault found; nothing has been changed.
+    pub fn assemble(&mut self, push: RawPush<'_>) -> Result<Assembled, PushError> {
+        let RawPush { format, body, pushed, rules } = push;
+        let Scratch { decoded, arena, assembler } = &mut *self.scratch;
+        let text =
+            decode(format, body, &rules.limits, self.router.hasher(), arena, decoded).map_err(PushError::Malformed)?;
+        assembler.assemble(text, decoded, pushed, rules, self.registry, self.router)
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Claim {
 }
 
 /// A family as a push wants it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Wanted {
     /// Known and left as it is.
     Known(Seen),
@@ -58,7 +58,7 @@ pub enum Wanted {
 }
 
 /// A known family, and what was known of it when the push was planned.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Seen {
     family: Arc<Family>,
     kind: MetricKind,
@@ -91,6 +91,14 @@ impl Wanted {
         match self {
             Self::Known(seen) | Self::Settled(seen, _) => &seen.family.name,
             Self::New { name, .. } => name,
+        }
+    }
+
+    /// What the family is to be.
+    pub fn kind(&self) -> MetricKind {
+        match self {
+            Self::Known(seen) => seen.kind,
+            Self::Settled(_, kind) | Self::New { kind, .. } => *kind,
         }
     }
 

@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 
 use catchment::aggregate::NumberRule;
 use catchment::catalogue;
-use catchment::exposition::decode;
-use catchment::exposition::decoded::Decoded;
 use catchment::exposition::error::Limits;
 use catchment::exposition::format::{Format, PushFormat};
 use catchment::model::door::Door;
 use catchment::model::family::FamilyUse;
 use catchment::model::labels::GroupLabels;
 use catchment::model::value::{GaugePolicy, GaugeRule, Millis};
-use catchment::push::{Assembled, Assembler, GaugeRules, PushRules, Pushed, SummaryPolicy};
+use catchment::push::templates::Templates;
+use catchment::push::{Assembled, GaugeRules, Intake, PushRules, Pushed, RawPush, Scratch, SummaryPolicy};
 use catchment::registry::{Entry, Registry};
 use catchment::rules::RuleSet;
 use catchment::shard::batch::{Batch, BatchContext, Router};
@@ -32,8 +31,7 @@ const GAUGES: GaugeRules =
 /// Time by stage.
 #[derive(Default)]
 pub struct Stages {
-    samples: usize,
-    decode: Duration,
+    samples: u64,
     assemble: Duration,
     merge: Duration,
 }
@@ -41,22 +39,21 @@ pub struct Stages {
 impl fmt::Display for Stages {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each = |time: Duration| time.as_nanos() as f64 / self.samples as f64;
-        let (decode, assemble, merge) = (each(self.decode), each(self.assemble), each(self.merge));
-        write!(formatter, "decode {decode:.0} ns, assemble and route {assemble:.0} ns, merge {merge:.0} ns a sample")
+        let (assemble, merge) = (each(self.assemble), each(self.merge));
+        write!(formatter, "decode, assemble and route {assemble:.0} ns, merge {merge:.0} ns a sample")
     }
 }
 
 /// All that one worker and the shards hold.
 pub struct Ours {
     pub stages: Stages,
-    decoded: Decoded,
-    arena: Vec<u8>,
-    assembler: Assembler,
+    scratch: Scratch,
+    templates: Templates,
     registry: Registry,
     router: Router,
     tables: Vec<Table>,
     timeline: Timeline,
-    rules: PushRules,
+    rules: Arc<PushRules>,
 }
 
 /// Without a rule of the file.
@@ -81,14 +78,13 @@ impl Ours {
         let router = Router::new(SHARDS);
         Self {
             stages: Stages::default(),
-            decoded: Decoded::default(),
-            arena: Vec::new(),
-            assembler: Assembler::default(),
+            scratch: Scratch::default(),
+            templates: Templates::new(128 << 20),
             registry: Registry::new(1000),
             tables: (0..SHARDS).map(|_| Table::new(router.clone())).collect(),
             router,
             timeline: Timeline::default(),
-            rules: push_rules(series_lifetime),
+            rules: Arc::new(push_rules(series_lifetime)),
         }
     }
 
@@ -133,11 +129,20 @@ impl Ours {
             Owner::Group(_) => Door::Replace,
         };
         let start = Instant::now();
-        let Self { assembler, decoded: samples, arena, rules, registry, router, .. } = self;
-        let text = decode(format, body, &rules.limits, router.hasher(), arena, samples).expect("valid");
-        let decoded = Instant::now();
+        let Self { scratch, templates, rules, registry, router, .. } = self;
         let pushed = Pushed { door, labels, lifetime: None, is_released: &|_| false };
-        let push = assembler.assemble(text, samples, pushed, rules, registry, router).expect("valid");
+        let push = RawPush { format, body, pushed, rules };
+        let key = templates.key(push);
+        let push = key.and_then(|key| templates.fill(key, push)).unwrap_or_else(|| {
+            let mut intake = Intake { registry, router, scratch };
+            let assembled = intake.assemble(push).expect("valid");
+            if let Some(key) = key {
+                templates.learn(key, push, &mut intake);
+            }
+            intake.scratch.shrink();
+            assembled
+        });
+        let samples = push.samples;
         let Assembled { families, mut rules, batches, .. } = push;
         if door == Door::Source {
             // Counters without a TYPE, as all are here.
@@ -148,9 +153,8 @@ impl Ours {
         let (families, _view) = self.registry.commit(entry).expect("room");
         let families = families.iter().map(FamilyUse::begin).collect();
         let context = BatchContext { families, rules, ..BatchContext::default() };
-        self.stages.samples += self.decoded.samples.len();
-        self.stages.decode += decoded - start;
-        self.stages.assemble += decoded.elapsed();
+        self.stages.samples += samples;
+        self.stages.assemble += start.elapsed();
         (context, batches)
     }
 

@@ -88,7 +88,7 @@ impl Ingest {
         let group = Arc::clone(&entry.group);
         let is_released = move |family: &Family| family.is_empty() || group.holds_all_of(family);
         let pushed = Pushed { door: Door::Replace, labels: push.group, lifetime: None, is_released: &is_released };
-        let mut assembled = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
+        let (mut assembled, _) = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
         let samples = assembled.samples;
         if method == GroupMethod::Families {
             refuse_names_of_what_stays(&assembled)?;

@@ -66,7 +66,7 @@ impl Ingest {
         scratch: &RefCell<Scratch>,
     ) -> Result<(), Refusal> {
         loop {
-            let assembled = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
+            let (assembled, template) = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
             let samples = assembled.samples;
             match self.hand_over(assembled, pushed, source).await? {
                 Some(acknowledgement) => {
@@ -75,7 +75,7 @@ impl Ingest {
                     return if acknowledgement.is_applied().await { Ok(()) } else { Err(Refusal::Lost) };
                 }
                 // Another push has changed what was planned on: what was checked may no longer hold.
-                None => continue,
+                None => template.into_iter().for_each(|key| self.templates.forget(key)),
             }
         }
     }

@@ -4,6 +4,7 @@ mod doors;
 mod modes;
 mod quantiles;
 mod rules;
+mod templates;
 
 use super::*;
 use crate::exposition::decode;

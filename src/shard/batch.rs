@@ -6,6 +6,7 @@ use crate::model::labels::LabelHasher;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{Exemplar, Histogram, Millis, Summary};
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 /// Decides where series live: seeded at start, so that no pusher can aim at one shard or one table slot.
 #[derive(Clone, Debug)]
@@ -47,10 +48,10 @@ impl Router {
 }
 
 /// One push's updates for one shard: complete, checked, owning all it refers to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// The canonical label texts of the series below, one after the other.
-    pub keys: String,
+    keys: Keys,
     /// Counters, gauges and untyped series.
     pub numbers: Vec<NumberUpdate>,
     /// What some of the counters came with.
@@ -63,9 +64,37 @@ pub struct Batch {
     pub parts: Option<Box<UpdateParts>>,
 }
 
+/// Label texts; those of pushes that are alike are shared by them.
+#[derive(Clone, Debug, Default)]
+struct Keys {
+    own: String,
+    shared: Option<Arc<str>>,
+}
+
+impl Keys {
+    #[inline]
+    fn text(&self) -> &str {
+        self.shared.as_deref().unwrap_or(&self.own)
+    }
+
+    /// To be added to.
+    #[inline]
+    fn own(&mut self) -> &mut String {
+        if let Some(shared) = self.shared.take() {
+            self.own = shared.to_string();
+        }
+        &mut self.own
+    }
+
+    fn share(&mut self) {
+        self.shared = Some(self.text().into());
+        self.own = String::new();
+    }
+}
+
 /// Which of a source's series each update is, where several are shown as one: the hash of its labels as they were pushed, or 0
 /// where they are those shown. By the index of the update; a list may end before them, and then the others are 0.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct UpdateParts {
     /// Of [`Batch::numbers`].
     pub numbers: Vec<u64>,
@@ -183,7 +212,7 @@ impl Batch {
     pub fn bytes(&self) -> usize {
         let histograms: usize = self.histograms.iter().map(|update| update.histogram.bytes()).sum();
         let exemplars = self.counters.iter().filter_map(|extra| extra.exemplar.as_ref());
-        self.keys.len()
+        self.keys.text().len()
             + size_of_val(&self.numbers[..])
             + size_of_val(&self.counters[..])
             + exemplars.map(|exemplar| exemplar.labels.len()).sum::<usize>()
@@ -197,7 +226,7 @@ impl Batch {
     /// The label text of a series of this batch.
     #[inline]
     pub fn key(&self, series: SeriesRef) -> &str {
-        self.keys.get(series.key_start as usize..series.key_end as usize).unwrap_or_default()
+        self.keys.text().get(series.key_start as usize..series.key_end as usize).unwrap_or_default()
     }
 
     /// Every series of the batch.
@@ -227,9 +256,21 @@ impl Batch {
     /// Appends a label text and returns the reference to its series.
     #[inline]
     pub fn push_key(&mut self, hash: u64, family: u32, rule: u32, labels: &str) -> SeriesRef {
-        let key_start = self.keys.len() as u32;
-        self.keys.push_str(labels);
-        SeriesRef { hash, key_start, key_end: self.keys.len() as u32, family, rule }
+        let keys = self.keys.own();
+        let key_start = keys.len() as u32;
+        keys.push_str(labels);
+        SeriesRef { hash, key_start, key_end: keys.len() as u32, family, rule }
+    }
+
+    /// Makes room for series and their label texts.
+    pub fn reserve(&mut self, numbers: usize, key_bytes: usize) {
+        self.numbers.reserve(numbers);
+        self.keys.own().reserve(key_bytes);
+    }
+
+    /// From now on copies of the batch share its label texts.
+    pub fn share_keys(&mut self) {
+        self.keys.share();
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Label, LabelFault, escape_value, is_quoted, spelt_name, unescape, write_label};
 
 /// The labels of a push's path (the group): ascending by name, spelt as in canonical text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GroupLabels {
     labels: Vec<(String, String)>,
 }

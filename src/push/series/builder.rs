@@ -79,8 +79,7 @@ impl<'a, 'r> Builder<'a, 'r> {
         let mut drafts: Vec<Draft> = (0..=shards).map(|_| Draft::default()).collect();
         for Draft { batch, .. } in &mut drafts[..shards] {
             // A little over its fair share, so that most batches grow once.
-            batch.numbers.reserve(samples / shards + samples / shards / 8);
-            batch.keys.reserve(context.text.len() / shards);
+            batch.reserve(samples / shards + samples / shards / 8, context.text.len() / shards);
         }
         Self {
             context,

@@ -10,7 +10,7 @@ use crate::model::door::Door;
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{Bucket, Histogram, Quantile, Summary};
-use crate::shard::batch::{Batch, HistogramUpdate, SeriesRef, SummaryUpdate};
+use crate::shard::batch::{HistogramUpdate, SeriesRef, SummaryUpdate};
 
 /// Quantiles of one summary: a series must not make a piece of the page long.
 const MOST_QUANTILES: usize = 1000;
@@ -260,7 +260,8 @@ pub(super) fn finish_histograms<'n>(
     places: Places,
     family_name: impl Fn(SeriesRef) -> &'n str,
 ) -> Result<(), PushError> {
-    let Batch { keys, histograms, .. } = &mut draft.batch;
+    let mut histograms = std::mem::take(&mut draft.batch.histograms);
+    let batch = &draft.batch;
     for (HistogramUpdate { series, histogram }, first_place) in histograms.iter_mut().zip(&draft.histogram_places) {
         let place = places.at(*first_place);
         // One bound has one spelling: `-0` is `0`.
@@ -271,7 +272,7 @@ pub(super) fn finish_histograms<'n>(
             buckets.sort_by(|one, other| one.bound.total_cmp(&other.bound));
         }
         if let Some(pair) = buckets.windows(2).find(|pair| pair[0].bound == pair[1].bound) {
-            let key = keys.get(series.key_start as usize..series.key_end as usize).unwrap_or_default();
+            let key = batch.key(*series);
             let separator = if key.is_empty() { "" } else { "," };
             let labels = format!("{key}{separator}le=\"{}\"", float_text(pair[0].bound));
             let error = repeated(place, &format!("{}_bucket", family_name(*series)), &labels);
@@ -287,5 +288,6 @@ pub(super) fn finish_histograms<'n>(
             buckets.push(Bucket { bound: f64::INFINITY, count });
         }
     }
+    draft.batch.histograms = histograms;
     Ok(())
 }

@@ -1,0 +1,172 @@
+//! The templates of pushes that come again and again, shared by all workers. Most programs push the same series each time.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::template::{Template, first_value};
+use super::{Assembled, Intake, RawPush};
+use crate::exposition::format::PushFormat;
+use crate::model::door::Door;
+
+/// A bounded store of templates.
+#[derive(Debug)]
+pub struct Templates {
+    /// By the low bits of the key, so that workers seldom meet.
+    shelves: Vec<Mutex<Shelf>>,
+    hasher: ahash::RandomState,
+}
+
+/// Which template a push may be like: a hash of all but its values up to the first one. Templates compare the rest, so pushes
+/// that meet here are at worst slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TemplateKey(u64);
+
+#[derive(Debug, Default)]
+struct Shelf {
+    slots: HashMap<TemplateKey, Slot, ahash::RandomState>,
+    most_bytes: usize,
+    bytes: usize,
+    /// Counts the uses of all slots.
+    uses: u64,
+    /// No template is taken in before so many uses: those that are here were all used lately.
+    full_until: u64,
+}
+
+/// What is known of the pushes of one key.
+#[derive(Debug, Default)]
+struct Slot {
+    template: Option<Arc<Template>>,
+    last_use: u64,
+    /// How often a push was not like the template.
+    failures: u32,
+    /// Pushes to come that are not worth a template.
+    skips: u32,
+}
+
+impl Templates {
+    const SHELVES: usize = 16;
+
+    /// Holds templates of up to so many bytes.
+    pub fn new(most_bytes: usize) -> Self {
+        let shelf = || Mutex::new(Shelf { most_bytes: most_bytes / Self::SHELVES, ..Shelf::default() });
+        Self { shelves: (0..Self::SHELVES).map(|_| shelf()).collect(), hasher: ahash::RandomState::new() }
+    }
+
+    /// The key of a push. `None` if none is made of such: its values must stand in the body as text, and go nowhere else.
+    pub fn key(&self, RawPush { format, body, pushed, .. }: RawPush<'_>) -> Option<TemplateKey> {
+        if format == PushFormat::Protobuf || pushed.door == Door::Replace {
+            return None;
+        }
+        let first_value = first_value(body)?;
+        let line = memchr::memrchr(b'\n', &body[..first_value.start]).map_or(0, |end| end + 1);
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(&body[line..first_value.start]);
+        (format, pushed.door, pushed.lifetime, pushed.labels).hash(&mut hasher);
+        Some(TemplateKey(hasher.finish()))
+    }
+
+    /// The push as its template has it, if there is one and the push is like it.
+    pub fn fill(&self, key: TemplateKey, push: RawPush<'_>) -> Option<Assembled> {
+        let template = self.shelf(key).template(key)?;
+        let filled = template.fill(push);
+        if filled.is_none() {
+            self.forget(key);
+        }
+        filled
+    }
+
+    /// Forgets the template: the push is not like it, or the families are not any more what it says they are.
+    pub fn forget(&self, key: TemplateKey) {
+        self.shelf(key).forget(key);
+    }
+
+    /// Takes note of a push that was taken apart without fault. If one of its key was before, a template is made.
+    pub fn learn(&self, key: TemplateKey, push: RawPush<'_>, intake: &mut Intake<'_>) {
+        if !self.shelf(key).is_worth_a_template(key) {
+            return;
+        }
+        match Template::learn(push, intake) {
+            Some(template) => self.shelf(key).put(key, template),
+            None => self.forget(key),
+        }
+    }
+
+    fn shelf(&self, key: TemplateKey) -> MutexGuard<'_, Shelf> {
+        // A cache: whatever a panic left of it is as good as any.
+        self.shelves[key.0 as usize % Self::SHELVES].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    /// Slots without a template: they take little, but there is no end of them.
+    const MOST_SLOTS: usize = 16 * 1024;
+
+    fn template(&mut self, key: TemplateKey) -> Option<Arc<Template>> {
+        let slot = self.slots.get_mut(&key)?;
+        self.uses += 1;
+        slot.last_use = self.uses;
+        slot.template.clone()
+    }
+
+    /// Whether a push of this key came before, and pushes of it were not in vain compared with a template too often.
+    fn is_worth_a_template(&mut self, key: TemplateKey) -> bool {
+        if self.slots.len() >= Self::MOST_SLOTS && !self.slots.contains_key(&key) {
+            self.slots.retain(|_, slot| slot.template.is_some());
+        }
+        self.uses += 1;
+        let is_full = self.uses < self.full_until;
+        match self.slots.get_mut(&key) {
+            None => {
+                self.slots.insert(key, Slot { last_use: self.uses, ..Slot::default() });
+                false
+            }
+            Some(slot) if slot.skips > 0 => {
+                slot.skips -= 1;
+                false
+            }
+            Some(slot) => slot.template.is_none() && !is_full,
+        }
+    }
+
+    fn put(&mut self, key: TemplateKey, template: Template) {
+        let bytes = template.bytes();
+        if self.bytes + bytes > self.most_bytes {
+            self.make_room();
+        }
+        if self.bytes + bytes > self.most_bytes {
+            return;
+        }
+        let slot = self.slots.entry(key).or_default();
+        slot.last_use = self.uses;
+        self.bytes += bytes;
+        if let Some(before) = slot.template.replace(Arc::new(template)) {
+            self.bytes -= before.bytes();
+        }
+    }
+
+    /// Lets templates go that have not been used for long; if all are in use, those stay, and no others come for a while.
+    fn make_room(&mut self) {
+        let (uses, lately) = (self.uses, 4 * self.slots.len() as u64);
+        let bytes = &mut self.bytes;
+        self.slots.retain(|_, slot| {
+            let stays = uses - slot.last_use <= lately;
+            if let Some(template) = slot.template.as_ref().filter(|_| !stays) {
+                *bytes -= template.bytes();
+            }
+            stays
+        });
+        self.full_until = uses + lately;
+    }
+
+    /// The next template of this key is made later and later: pushes of it are not alike.
+    fn forget(&mut self, key: TemplateKey) {
+        const MOST_DOUBLINGS: u32 = 10;
+        let slot = self.slots.entry(key).or_default();
+        slot.skips = 1 << slot.failures.min(MOST_DOUBLINGS);
+        slot.failures += 1;
+        if let Some(template) = slot.template.take() {
+            self.bytes -= template.bytes();
+        }
+    }
+}

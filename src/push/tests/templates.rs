@@ -1,0 +1,201 @@
+//! Templates against the way that takes every push apart.
+
+use super::*;
+use crate::push::templates::Templates;
+
+/// The worker's side of a gateway with templates.
+struct Gateway {
+    fixture: Fixture,
+    rules: Arc<PushRules>,
+    templates: Templates,
+    scratch: Scratch,
+}
+
+impl Gateway {
+    fn new(fixture: Fixture) -> Self {
+        let rules = Arc::new(fixture.rules.clone());
+        Self { fixture, rules, templates: Templates::new(1 << 20), scratch: Scratch::default() }
+    }
+
+    /// Takes a push in. Returns what was assembled if a template was filled; it must be what would have been assembled without.
+    fn push(&mut self, format: PushFormat, body: &str, group: &GroupLabels) -> Option<Assembled> {
+        let Self { fixture, rules, templates, scratch } = self;
+        let lifetime = fixture.lifetime;
+        let pushed = Pushed { door: fixture.door, labels: group, lifetime, is_released: &|_| false };
+        let push = RawPush { format, body: body.as_bytes(), pushed, rules };
+        let key = templates.key(push);
+        let filled = key.and_then(|key| templates.fill(key, push));
+        let mut intake = Intake { registry: &fixture.registry, router: &fixture.router, scratch };
+        let assembled = intake.assemble(push);
+        if let Some(filled) = &filled {
+            assert_eq!(everything(filled), everything(assembled.as_ref().expect("no template takes a faulty push")));
+        } else if let (Some(key), Ok(_)) = (key, &assembled) {
+            templates.learn(key, push, &mut intake);
+        }
+        if let Ok(assembled) = assembled {
+            fixture.register(assembled);
+        }
+        filled
+    }
+
+    fn text(&mut self, body: &str) -> bool {
+        self.push(PushFormat::Text, body, &GroupLabels::default()).is_some()
+    }
+}
+
+/// All that shards and register are given.
+fn everything(push: &Assembled) -> String {
+    let series: Vec<_> = push.batches.iter().map(|batch| batch.series().collect::<Vec<_>>()).collect();
+    let family = |planned: &PlannedFamily| {
+        (planned.wanted.name().to_owned(), planned.wanted.kind(), planned.series, planned.max_series)
+    };
+    let families: Vec<_> = push.families.iter().map(family).collect();
+    format!("{:?} {families:?} {series:?} {:?} {}", updates(push), push.rules, push.samples)
+}
+
+const BODY: &str = "# HELP c Requests.\n# TYPE c counter\nc{a=\"1\"} 1\nc{a=\"2\"} 2 \n\n# TYPE g gauge\ng -3\n\
+                    # TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3.5\nh_count 2\n\
+                    # TYPE n histogram\nn_bucket{le=\"1\"} 1\nn_sum 3.5\nn_count 2\n\
+                    # TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 7\ns_count 3\nu 1e3\r\n";
+
+#[test]
+fn the_third_push_alike_is_filled() {
+    for door in [Door::Aggregate, Door::Source] {
+        let mut gateway = Gateway::new(Fixture::new(2).by(door));
+        assert_eq!([BODY, BODY, BODY, BODY].map(|body| gateway.text(body)), [false, false, true, true], "{door:?}");
+        assert!(gateway.text(&BODY.replace("-3", "NaN").replace(" 2 \n", " +Inf \n").replace("3.5", "-1")));
+    }
+}
+
+#[test]
+fn what_is_not_alike_is_taken_apart() {
+    let others = [
+        ("a count below zero", BODY.replace("c{a=\"2\"} 2", "c{a=\"2\"} -2")),
+        ("no number", BODY.replace("c{a=\"2\"} 2", "c{a=\"2\"} x")),
+        ("a count that is none", BODY.replace("h_count 2", "h_count NaN")),
+        ("another series", BODY.replace("a=\"2\"", "a=\"3\"")),
+        ("another type", BODY.replace("# TYPE g gauge", "# TYPE g counter")),
+        ("one line more", format!("{BODY}v 1\n")),
+        ("one line less", BODY.replace("g -3\n", "")),
+        ("a timestamp", BODY.replace("g -3\n", "g -3 1234\n")),
+        ("an end that is missing", BODY[..BODY.len() - 2].to_owned()),
+    ];
+    for (what, other) in others {
+        let mut gateway = Gateway::new(Fixture::new(2));
+        (0..2).for_each(|_| _ = gateway.text(BODY));
+        assert!(!gateway.text(&other), "{what}");
+    }
+}
+
+#[test]
+fn what_values_alone_do_not_tell_has_no_template() {
+    let text = [
+        ("a timestamp", "c 1 1234\n"),
+        ("a type of what is not there", "# TYPE other gauge\nc 1\n"),
+        ("a help of what is not there", "# HELP other gauge\nc 1\n"),
+        ("a label in quotes", "c{\"a.b\"=\"1\"} 1\n"),
+        ("nothing", "# only this\n"),
+    ];
+    for (what, body) in text {
+        let mut gateway = Gateway::new(Fixture::new(2));
+        assert_eq!([body; 4].map(|body| gateway.text(body)), [false; 4], "{what}");
+    }
+    let openmetrics = [
+        ("an exemplar", "# TYPE c counter\nc_total 1 # {a=\"1\"} 1\n# EOF\n"),
+        ("a created timestamp", "# TYPE c counter\nc_total 1\nc_created 1\n# EOF\n"),
+        ("one of a histogram", "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_count 1\nh_sum 1\nh_created 1\n# EOF\n"),
+        ("an info", "# TYPE i info\ni_info{a=\"1\"} 1\n# EOF\n"),
+        ("states", "# TYPE s stateset\ns{s=\"on\"} 1\n# EOF\n"),
+    ];
+    for (what, body) in openmetrics {
+        let mut gateway = Gateway::new(Fixture::new(2));
+        let group = GroupLabels::default();
+        let is_filled = |_| gateway.push(PushFormat::OpenMetrics, body, &group).is_some();
+        assert_eq!([(); 4].map(is_filled), [false; 4], "{what}");
+    }
+}
+
+#[test]
+fn openmetrics_has_templates() {
+    let body = "# TYPE c counter\n# UNIT c_s s\n# TYPE c_s counter\nc_total{a=\"1\"} 1\n# EOF\n";
+    let body = body.replace("# UNIT c_s s\n# TYPE c_s counter\n", "");
+    let mut gateway = Gateway::new(Fixture::new(2));
+    let group = GroupLabels::default();
+    let is_filled = |_| gateway.push(PushFormat::OpenMetrics, &body, &group).is_some();
+    assert_eq!([(); 4].map(is_filled), [false, false, true, true]);
+}
+
+#[test]
+fn a_template_is_for_one_group_lifetime_and_set_of_rules() {
+    let group = |job: &str| GroupLabels::new([("job".to_owned(), job.to_owned())]).expect("one label");
+    let mut gateway = Gateway::new(Fixture::new(2));
+    let is_filled = |gateway: &mut Gateway, job| gateway.push(PushFormat::Text, BODY, &group(job)).is_some();
+    assert_eq!(
+        ["a", "a", "a", "b", "b", "b"].map(|job| is_filled(&mut gateway, job)),
+        [false, false, true, false, false, true]
+    );
+    gateway.fixture.lifetime = Some(1000);
+    assert!(!is_filled(&mut gateway, "a"));
+    gateway.fixture.lifetime = None;
+    gateway.rules = Arc::new(PushRules { series_lifetime: Some(5), ..PushRules::clone(&gateway.rules) });
+    assert!(!is_filled(&mut gateway, "a"), "the rules are others now");
+}
+
+#[test]
+fn a_template_goes_when_its_families_change() {
+    let mut gateway = Gateway::new(Fixture::new(1));
+    (0..3).for_each(|_| _ = gateway.text("u 1\n"));
+    let filled = gateway.push(PushFormat::Text, "u 1\n", &GroupLabels::default()).expect("alike");
+    gateway.fixture.push("# TYPE u gauge\nu 1\n").expect("an untyped family takes a type");
+    let wanted = filled.families.into_iter().map(|family| family.wanted).collect();
+    let entry = Entry { wanted, door: Door::Aggregate, releases: &[], is_released: &|_| false };
+    assert!(gateway.fixture.registry.commit(entry).is_err(), "what was planned on has changed");
+}
+
+#[test]
+fn pushes_that_differ_each_time_are_tried_less_and_less() {
+    let mut gateway = Gateway::new(Fixture::new(1));
+    let filled = (0..1000).filter(|round| gateway.text(&format!("a 1\nb{{round=\"{}\"}} 1\n", round / 3))).count();
+    assert!((1..20).contains(&filled), "{filled}");
+}
+
+#[test]
+fn templates_are_bounded() {
+    let mut gateway = Gateway::new(Fixture::new(1));
+    let body = |series: usize| format!("c{{series=\"{series}\",long=\"{}\"}} 1\n", "x".repeat(2000));
+    for round in 0..4 {
+        let filled = (0..1000).filter(|series| gateway.text(&body(*series))).count();
+        assert_eq!(filled > 50, round > 1, "those that fit are used: {filled} in round {round}");
+        assert!(filled < 300, "{filled}");
+    }
+    // Once the others come no more there is room.
+    (0..200).for_each(|_| (0..50).for_each(|series| _ = gateway.text(&body(5000 + series))));
+    assert!((0..50).filter(|series| gateway.text(&body(5000 + series))).count() > 40);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn whatever_is_filled_is_what_is_assembled(
+        lines in proptest::collection::vec((0usize..8, 0u8..4), 1..12),
+        values in proptest::collection::vec(proptest::collection::vec((-5i32..50, any::<bool>()), 12), 4),
+        shards in 1usize..4,
+    ) {
+        let mut gateway = Gateway::new(Fixture::new(shards));
+        for values in values {
+            let mut body = "# TYPE c counter\n# TYPE h histogram\n".to_owned();
+            for ((name, label), (value, is_whole)) in lines.iter().zip(values) {
+                let value = f64::from(value) * if is_whole { 1.0 } else { 0.25 };
+                let series = match name {
+                    0..3 => format!("c{{a=\"{label}\",b=\"{name}\"}}"),
+                    3 => format!("h_bucket{{z=\"1\",le=\"{label}\"}}"),
+                    4 => "h_count{z=\"1\"}".to_owned(),
+                    5 => "h_sum{z=\"1\"}".to_owned(),
+                    _ => format!("u{name}{{ a = \"{label}\" , }}"),
+                };
+                body += &format!("{series} {}\n", float_text(value));
+            }
+            gateway.text(&body);
+        }
+    }
+}

@@ -17,10 +17,9 @@ pub use state::{AppState, StateParts};
 
 use actix_cors::Cors;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Condition;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, Resource, Scope};
 
 use crate::config::{CorsOrigins, HttpConfig};
 use crate::model::door::Door;
@@ -56,25 +55,20 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
     if page != "/metrics" {
         service.service(web::resource(page).get(scrape::page).default_service(only("GET")));
     }
-    for path in ["/metrics", "/metrics/"] {
+    service.service(["", "/"].into_iter().fold(door("/metrics", config.door), |metrics, path| {
         // Without labels there is no group.
         let (resource, methods) = match config.door {
             Door::Replace => (web::resource(path), "GET"),
-            Door::Aggregate | Door::Source => (pushes(path, config.door), "GET, POST, PUT, DELETE"),
+            Door::Aggregate | Door::Source => (pushes(path), "GET, POST, PUT, DELETE"),
         };
-        service.service(match page {
+        metrics.service(match page {
             "/metrics" => resource.get(scrape::page).default_service(only(methods)),
             _ if config.door == Door::Replace => resource.default_service(web::to(not_found)),
             _ => resource.default_service(only("POST, PUT, DELETE")),
-        });
-    }
-    let other = "/metrics/{group:.*}";
-    service.service(pushes(other, config.door).default_service(only("POST, PUT, DELETE")));
-    for door in Door::ALL {
-        for path in ["/metrics", "/metrics/", other] {
-            let path = format!("/{}{path}", door.name());
-            service.service(pushes(&path, door).default_service(only("POST, PUT, DELETE")));
-        }
+        })
+    }));
+    for each in Door::ALL {
+        service.service(door(&format!("/{}/metrics", each.name()), each));
     }
     let any_get = |path| web::resource::<&str>(path).default_service(only("GET, HEAD"));
     let options = || web::method(Method::OPTIONS).to(HttpResponse::Ok);
@@ -88,9 +82,15 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
         .service(api("/api/v1/metrics").get(groups::metrics));
 }
 
-/// Pushes by one door, and deletions.
-fn pushes(path: &str, door: Door) -> actix_web::Resource {
-    web::resource(path).app_data(web::Data::new(door)).post(ingest::push).put(ingest::push).delete(ingest::delete)
+/// All paths that begin so are for pushes by one door: found by comparing text, for a route with a pattern costs as much as
+/// the rest of the way to its handler.
+fn door(path: &str, door: Door) -> Scope {
+    web::scope(path).app_data(web::Data::new(door)).default_service(web::to(ingest::change))
+}
+
+/// Pushes, and deletions.
+fn pushes(path: &str) -> Resource {
+    web::resource(path).post(ingest::push).put(ingest::push).delete(ingest::delete)
 }
 
 /// Adds the routes of the address for own metrics and health alone.
@@ -105,13 +105,9 @@ pub fn configure_telemetry(service: &mut ServiceConfig) {
     service.service(any_get("/metrics").get(scrape::own_metrics)).default_service(web::to(not_found));
 }
 
-/// The answer to a method that a known path does not have.
+/// The route of methods that a known path does not have.
 fn only(methods: &'static str) -> actix_web::Route {
-    web::to(move || async move {
-        let mut response = text(HttpResponse::MethodNotAllowed(), format!("expected the method {methods}"));
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
-        response
-    })
+    web::to(move || async move { refusal::wrong_method(methods) })
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {

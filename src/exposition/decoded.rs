@@ -26,6 +26,11 @@ impl Span {
         text.get(self.range()).unwrap_or_default()
     }
 
+    /// The same in bytes, of which only those of the span need be text.
+    pub fn bytes_of(self, text: &[u8]) -> &[u8] {
+        text.get(self.range()).unwrap_or_default()
+    }
+
     #[inline]
     pub(super) fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.end as usize

@@ -14,7 +14,7 @@ use tokio_stream::StreamExt;
 use super::auth;
 use super::coding::{Coding, UnknownCoding, decompress};
 use super::path::{PathError, group_labels, grouping_key};
-use super::refusal::HttpRefusal;
+use super::refusal::{HttpRefusal, wrong_method};
 use super::state::AppState;
 use crate::exposition::format::PushFormat;
 use crate::ingest::{GroupMethod, Push, Refusal, Scratch};
@@ -25,6 +25,21 @@ use crate::shard::gate::Permit;
 
 /// Scratch of the worker that serves the request.
 pub type WorkerScratch = RefCell<Scratch>;
+
+/// Any method below `/metrics`.
+pub async fn change(
+    request: HttpRequest,
+    payload: Payload,
+    door: web::Data<Door>,
+    state: web::Data<AppState>,
+    scratch: web::Data<WorkerScratch>,
+) -> HttpResponse {
+    match *request.method() {
+        Method::POST | Method::PUT => push(request, payload, door, state, scratch).await,
+        Method::DELETE => delete(request, door, state).await,
+        _ => wrong_method("POST, PUT, DELETE"),
+    }
+}
 
 /// `POST` and `PUT` under `/metrics`.
 pub async fn push(

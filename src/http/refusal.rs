@@ -2,7 +2,7 @@
 //! one line of text: what was expected and what came.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use humantime::FormattedDuration;
 
@@ -149,4 +149,11 @@ impl HttpRefusal {
 pub fn text(mut builder: HttpResponseBuilder, line: String) -> HttpResponse {
     builder.content_type("text/plain; charset=utf-8").insert_header(("X-Content-Type-Options", "nosniff"));
     builder.body(line + "\n")
+}
+
+/// The answer to a method that a known path does not have.
+pub fn wrong_method(methods: &'static str) -> HttpResponse {
+    let mut response = text(HttpResponse::MethodNotAllowed(), format!("expected the method {methods}"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
 }

@@ -1,12 +1,11 @@
 //! The templates of pushes that come again and again, shared by all workers. Most programs push the same series each time.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::template::{Template, first_value};
+use super::template::{Template, hash_beginning};
 use super::{Assembled, Intake, RawPush};
-use crate::exposition::format::PushFormat;
 use crate::model::door::Door;
 
 /// A bounded store of templates.
@@ -53,17 +52,11 @@ impl Templates {
         Self { shelves: (0..Self::SHELVES).map(|_| shelf()).collect(), hasher: ahash::RandomState::new() }
     }
 
-    /// The key of a push. `None` if none is made of such: its values must stand in the body as text, and go nowhere else.
-    pub fn key(&self, RawPush { format, body, pushed, .. }: RawPush<'_>) -> Option<TemplateKey> {
-        if format == PushFormat::Protobuf || pushed.door == Door::Replace {
-            return None;
-        }
-        let first_value = first_value(body)?;
-        let line = memchr::memrchr(b'\n', &body[..first_value.start]).map_or(0, |end| end + 1);
+    /// The key of a push. `None` if none is made of such: it has no value, or the door looks at each push by itself.
+    pub fn key(&self, push: RawPush<'_>) -> Option<TemplateKey> {
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(&body[line..first_value.start]);
-        (format, pushed.door, pushed.lifetime, pushed.labels).hash(&mut hasher);
-        Some(TemplateKey(hasher.finish()))
+        let has_key = push.pushed.door != Door::Replace && hash_beginning(push, &mut hasher);
+        has_key.then(|| TemplateKey(hasher.finish()))
     }
 
     /// The push as its template has it, if there is one and the push is like it.

@@ -1,7 +1,9 @@
 //! Templates against the way that takes every push apart.
 
 use super::*;
+use crate::exposition::proto;
 use crate::push::templates::Templates;
+use prost::Message;
 
 /// The worker's side of a gateway with templates.
 struct Gateway {
@@ -18,11 +20,11 @@ impl Gateway {
     }
 
     /// Takes a push in. Returns what was assembled if a template was filled; it must be what would have been assembled without.
-    fn push(&mut self, format: PushFormat, body: &str, group: &GroupLabels) -> Option<Assembled> {
+    fn push(&mut self, format: PushFormat, body: impl AsRef<[u8]>, group: &GroupLabels) -> Option<Assembled> {
         let Self { fixture, rules, templates, scratch } = self;
         let lifetime = fixture.lifetime;
         let pushed = Pushed { door: fixture.door, labels: group, lifetime, is_released: &|_| false };
-        let push = RawPush { format, body: body.as_bytes(), pushed, rules };
+        let push = RawPush { format, body: body.as_ref(), pushed, rules };
         let key = templates.key(push);
         let filled = key.and_then(|key| templates.fill(key, push));
         let mut intake = Intake { registry: &fixture.registry, router: &fixture.router, scratch };
@@ -36,6 +38,11 @@ impl Gateway {
             fixture.register(assembled);
         }
         filled
+    }
+
+    fn protobuf(&mut self, families: &[proto::MetricFamily]) -> bool {
+        let body: Vec<u8> = families.iter().flat_map(Message::encode_length_delimited_to_vec).collect();
+        self.push(PushFormat::Protobuf, body, &GroupLabels::default()).is_some()
     }
 
     fn text(&mut self, body: &str) -> bool {
@@ -173,8 +180,127 @@ fn templates_are_bounded() {
     assert!((0..50).filter(|series| gateway.text(&body(5000 + series))).count() > 40);
 }
 
+/// A family of each kind, with these values in turn.
+fn families(values: &mut impl Iterator<Item = f64>) -> Vec<proto::MetricFamily> {
+    use proto::{Bucket, Counter, Gauge, Histogram, Metric, MetricFamily, MetricType, Quantile, Summary, Untyped};
+    let mut next = || values.next().unwrap_or(1.0);
+    let label =
+        |series: usize| vec![proto::LabelPair { name: Some("a".into()), value: Some(format!("value {series}")) }];
+    let family = |name: &str, kind: MetricType, metric: Vec<Metric>| MetricFamily {
+        name: Some(name.into()),
+        help: Some(format!("The {name}s.")),
+        r#type: Some(kind as i32),
+        metric,
+        unit: None,
+    };
+    let created = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5 });
+    let mut counter = |series| Metric {
+        label: label(series),
+        counter: Some(Counter { value: Some(next()), exemplar: None, created_timestamp: created }),
+        ..Metric::default()
+    };
+    let counters = vec![counter(0), counter(1)];
+    let gauge = Metric { label: label(0), gauge: Some(Gauge { value: Some(next()) }), ..Metric::default() };
+    let untyped = Metric { untyped: Some(Untyped { value: Some(next()) }), ..Metric::default() };
+    let count = |value: f64| Some(value.abs() as u64);
+    let quantile = Quantile { quantile: Some(0.5), value: Some(next()) };
+    let summary = Summary {
+        sample_count: count(next()),
+        sample_sum: Some(next()),
+        quantile: vec![quantile],
+        created_timestamp: None,
+    };
+    let summary = Metric { label: label(1), summary: Some(summary), ..Metric::default() };
+    let bucket = |bound: f64, value: f64| Bucket {
+        cumulative_count: count(value),
+        upper_bound: Some(bound),
+        ..Bucket::default()
+    };
+    let bucket = vec![bucket(0.5, next()), bucket(1.0, next())];
+    let sample_count = count(next());
+    let histogram = Histogram {
+        sample_count,
+        sample_sum: Some(next()),
+        bucket,
+        created_timestamp: created,
+        ..Histogram::default()
+    };
+    let histogram = Metric { label: label(2), histogram: Some(histogram), ..Metric::default() };
+    vec![
+        family("counter", MetricType::Counter, counters),
+        family("gauge", MetricType::Gauge, vec![gauge]),
+        family("untyped", MetricType::Untyped, vec![untyped]),
+        family("summary", MetricType::Summary, vec![summary]),
+        family("histogram", MetricType::Histogram, vec![histogram]),
+    ]
+}
+
+#[test]
+fn protobuf_has_templates() {
+    let numbers = |from: u32, step: u32| (0..20).map(move |at| f64::from(from + at * step));
+    for door in [Door::Aggregate, Door::Source] {
+        let mut gateway = Gateway::new(Fixture::new(2).by(door));
+        // Counts become longer, and with them the messages around them.
+        let mut push = |from, step| gateway.protobuf(&families(&mut numbers(from, step)));
+        assert_eq!(
+            [push(0, 0), push(1, 1), push(100, 1), push(0, 70_000), push(7, 0)],
+            [false, false, true, true, true]
+        );
+    }
+}
+
+#[test]
+fn what_protobuf_changes_besides_is_taken_apart() {
+    type Change = fn(&mut Vec<proto::MetricFamily>);
+    let changes: [(&str, Change); 9] = [
+        ("one family less", |families| _ = families.pop()),
+        ("one metric less", |families| _ = families[0].metric.pop()),
+        ("another name", |families| families[1].name = Some("other".into())),
+        ("another label", |families| families[0].metric[1].label[0].value = Some("value 9".into())),
+        ("a longer label", |families| families[0].metric[1].label[0].value = Some("value 10".into())),
+        ("a timestamp", |families| families[0].metric[0].timestamp_ms = Some(1)),
+        ("a count below zero", |families| {
+            families[0].metric[0].counter.as_mut().expect("a counter").value = Some(-1.0);
+        }),
+        ("a count that no float holds", |families| {
+            families[4].metric[0].histogram.as_mut().expect("a histogram").sample_count = Some(u64::MAX);
+        }),
+        ("a native bucket", |families| {
+            let histogram = families[4].metric[0].histogram.as_mut().expect("a histogram");
+            (histogram.schema, histogram.zero_threshold, histogram.zero_count) = (Some(1), Some(0.1), Some(1));
+        }),
+    ];
+    for (what, change) in changes {
+        let mut gateway = Gateway::new(Fixture::new(2));
+        (0..2).for_each(|_| _ = gateway.protobuf(&families(&mut std::iter::empty())));
+        assert!(gateway.protobuf(&families(&mut std::iter::empty())));
+        let mut changed = families(&mut std::iter::empty());
+        change(&mut changed);
+        assert!(!gateway.protobuf(&changed), "{what}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn protobuf_that_is_filled_is_what_is_assembled(
+        values in proptest::collection::vec(proptest::collection::vec(-1.0..1e17, 0..14), 4),
+        cut in 0usize..400,
+    ) {
+        let mut gateway = Gateway::new(Fixture::new(2));
+        let group = GroupLabels::default();
+        for values in values {
+            let families = families(&mut values.into_iter().map(f64::trunc));
+            gateway.protobuf(&families);
+            let body: Vec<u8> = families.iter().flat_map(Message::encode_length_delimited_to_vec).collect();
+            let cut = cut.min(body.len() - 1);
+            gateway.push(PushFormat::Protobuf, &body[..cut], &group);
+            let mut broken = body.clone();
+            broken[cut] ^= 0x55;
+            gateway.push(PushFormat::Protobuf, &broken, &group);
+        }
+    }
+
     #[test]
     fn whatever_is_filled_is_what_is_assembled(
         lines in proptest::collection::vec((0usize..8, 0u8..4), 1..12),

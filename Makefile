@@ -3,10 +3,11 @@
 JOBS ?= 2
 CARGO ?= cargo
 RUN_FLAGS ?=
+LOADTEST_FLAGS ?=
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation pushgateway_file selector
 
-.PHONY: run test check bench e2e build fuzz
+.PHONY: run test check bench e2e build fuzz loadtest loadtest-build loadtest-test
 
 ## Build in release mode and serve on port 9091 (RUN_FLAGS="--gauges sum" adds flags).
 run:
@@ -40,3 +41,16 @@ fuzz:
 		$(CARGO) +nightly fuzz run --sanitizer none $$target fuzz/found/$$target fuzz/corpus/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 || exit 1; \
 	done
+
+loadtest-build:
+	$(CARGO) build --release --jobs $(JOBS) --manifest-path loadtest/Cargo.toml --target-dir target/loadtest
+
+## The plain body reader, Catchment and the peers that are installed, under the same load (LOADTEST_FLAGS="--rounds 5" adds flags).
+loadtest: build loadtest-build
+	target/loadtest/release/catchment-load compare --peers-dir .peers $(LOADTEST_FLAGS)
+
+## Formatting, lints and tests of the load generator.
+loadtest-test:
+	cd loadtest && $(CARGO) fmt --check
+	cd loadtest && $(CARGO) clippy --jobs $(JOBS) --target-dir ../target/loadtest --all-targets -- -D warnings
+	cd loadtest && $(CARGO) test --jobs $(JOBS) --target-dir ../target/loadtest

@@ -135,3 +135,141 @@ impl Drop for DiscardIfPanicking<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::NumberRule;
+    use crate::clock::Clock;
+    use crate::model::family::{FamilyUse, MetricKind};
+    use crate::registry::Registry;
+    use crate::shard::batch::{Batch, BatchContext, NumberUpdate, Router, SeriesRule};
+    use crate::shard::gate::{Acknowledgement, Budget, Gate, TicketBook};
+    use crate::shard::owner::Owner;
+    use crate::telemetry::Telemetry;
+    use std::sync::Arc;
+    use std::thread;
+    use tokio::sync::oneshot;
+
+    const SERIES: usize = 10;
+
+    struct Fixture {
+        inbox: Inbox,
+        router: Router,
+        context: Arc<BatchContext>,
+        stored: Arc<Budget>,
+        gate: Gate,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (router, stored) = (Router::new(1), Budget::new(1_000_000));
+            let telemetry = Telemetry::new().expect("ascending bounds");
+            let shard = Shard::new(router.clone(), Clock::start(), Arc::clone(&stored), telemetry.shard(0));
+            let family = Registry::new(10).reserve("c", MetricKind::Counter, "");
+            let rules = vec![SeriesRule { numbers: NumberRule::Add, lifetime: None }];
+            let families = vec![FamilyUse::begin(&family)];
+            let context = Arc::new(BatchContext { families, rules, replaced_families: Vec::new() });
+            Self { inbox: Inbox::new(shard), router, context, stored, gate: Gate::new(1_000_000, usize::MAX) }
+        }
+
+        /// Puts a batch that adds 1 to each series of a family, by the family's index in the context.
+        fn put_batch(&self, family: u32) -> Acknowledgement {
+            let mut batch = Batch::default();
+            for number in 0..SERIES {
+                let labels = format!("a=\"{number}\"");
+                let hasher = self.router.hasher();
+                let hash = self.router.series_hash(hasher.hash(b"c"), hasher.hash_labels(&labels));
+                let series = batch.push_key(hash, family, 0, &labels);
+                batch.numbers.push(NumberUpdate { series, value: 1.0 });
+            }
+            let (book, acknowledgement) = TicketBook::new();
+            let place = self.gate.enter(batch.bytes()).expect("room");
+            let ticket = book.ticket(place, self.stored.take(SERIES).expect("room"));
+            let (context, owner) = (Arc::clone(&self.context), Owner::Everyone);
+            self.inbox.put(Job::Ingest { batch, context, owner, ticket });
+            acknowledgement
+        }
+
+        /// Puts a long job, and returns what tells that it was done.
+        fn put_long_job(&self) -> oneshot::Receiver<bool> {
+            let (reply, answer) = oneshot::channel();
+            self.inbox.put(Job::ForgetSource { source: 0, reply });
+            answer
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_passing_thread_does_short_jobs_up_to_the_first_long_one() {
+        let fixture = Fixture::new();
+        let first = fixture.put_batch(0);
+        assert_eq!(fixture.inbox.work(Hand::Passing), Ok(Left::Nothing));
+        assert!(first.is_applied().await);
+        let (before, mut long, behind) = (fixture.put_batch(0), fixture.put_long_job(), fixture.put_batch(0));
+        assert_eq!(fixture.inbox.work(Hand::Passing), Ok(Left::Jobs));
+        assert!(before.is_applied().await);
+        assert!(long.try_recv().is_err(), "the long job is left");
+        assert_eq!(fixture.inbox.work(Hand::Own), Ok(Left::Nothing));
+        assert!(long.await.is_ok() && behind.is_applied().await);
+    }
+
+    #[test]
+    fn a_passing_thread_does_not_work_for_ever() {
+        let fixture = Fixture::new();
+        let _pushes: Vec<_> = (0..100).map(|_| fixture.put_batch(0)).collect();
+        let rounds = (0..10).take_while(|_| fixture.inbox.work(Hand::Passing) == Ok(Left::Jobs)).count();
+        assert_eq!(rounds, 100 / Inbox::MOST_IN_PASSING);
+    }
+
+    #[test]
+    fn the_shard_is_called_once_until_it_comes() {
+        let fixture = Fixture::new();
+        assert!(fixture.inbox.call() && !fixture.inbox.call());
+        fixture.inbox.answer_call();
+        assert!(fixture.inbox.call());
+    }
+
+    #[test]
+    fn nothing_is_left_undone_whoever_meets_whom() {
+        const THREADS: usize = 4;
+        const PUSHES: usize = 500;
+        let fixture = Fixture::new();
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (fixture, calls) = (&fixture, &calls);
+                scope.spawn(move || {
+                    let mut long_jobs = Vec::new();
+                    for push in 0..PUSHES {
+                        let _push = fixture.put_batch(0);
+                        if push % 50 == thread {
+                            long_jobs.push(fixture.put_long_job());
+                        }
+                        if fixture.inbox.work(Hand::Passing) == Ok(Left::Jobs) && fixture.inbox.call() {
+                            // As the shard's own thread would.
+                            calls.fetch_add(1, Ordering::Relaxed);
+                            fixture.inbox.answer_call();
+                            assert_eq!(fixture.inbox.work(Hand::Own), Ok(Left::Nothing));
+                        }
+                    }
+                });
+            }
+        });
+        assert!(calls.load(Ordering::Relaxed) > 0);
+        assert!(fixture.inbox.waiting().is_empty(), "whoever was last has seen to it");
+        assert_eq!((fixture.stored.taken(), fixture.gate.batches.taken()), (SERIES, 0));
+    }
+
+    #[actix_rt::test]
+    async fn a_job_that_fails_takes_those_that_wait_with_it() {
+        let fixture = Fixture::new();
+        // No such family: not what a push can bring.
+        let (fatal, behind) = (fixture.put_batch(7), fixture.put_batch(0));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fixture.inbox.work(Hand::Passing)));
+        assert!(outcome.is_err() && !fixture.inbox.is_whole());
+        assert!(!fatal.is_applied().await && !behind.is_applied().await);
+        let late = fixture.put_batch(0);
+        assert_eq!(fixture.inbox.work(Hand::Own), Err(Broken));
+        assert!(!late.is_applied().await);
+    }
+}

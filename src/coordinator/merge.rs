@@ -2,6 +2,8 @@
 //! are on: the same state gives the same page for any number of shards. Protobuf pieces have no keys; there the series of a family
 //! stand shard by shard.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::stream::{ChunkSink, StreamError};
@@ -12,34 +14,48 @@ use crate::shard::table::{Page, PageRequest};
 /// Streams the page to its end; on an error the response is cut. Returns the number of series. `request` is the first that
 /// each shard gets.
 pub(super) async fn stream_page(shards: &ShardSet, request: PageRequest, sink: ChunkSink) -> Result<u64, StreamError> {
-    let families = request.families.clone();
+    let families = Arc::clone(&request.families);
     let mut writer = PageWriter::new(request.format, sink);
-    let mut pieces = Vec::with_capacity(shards.router().shards());
-    for shard in 0..shards.router().shards() {
-        pieces.push(Piece::begin(shards, shard, request.clone())?);
-    }
-    for piece in &mut pieces {
+    // All are asked before the first is waited for.
+    let begun: Result<Vec<_>, _> =
+        (0..shards.router().shards()).map(|shard| Piece::begin(shards, shard, request.clone())).collect();
+    let mut pieces = Pieces(Vec::new());
+    for mut piece in begun?.into_iter().rev() {
         piece.load().await?;
+        pieces.put(piece);
     }
     let mut current_family = None;
     let mut series = 0;
-    while let Some(piece) =
-        pieces.iter_mut().filter(|piece| piece.head().is_some()).min_by(|a, b| a.head().cmp(&b.head()))
-    {
-        let Some((family, _)) = piece.head() else { break };
+    while let Some(mut piece) = pieces.0.pop() {
+        let Some((family, _)) = piece.head() else { continue };
         if current_family != Some(family) {
             current_family = Some(family);
             writer.begin_family(&families[family as usize]).await?;
         }
-        writer.write(piece.text()).await?;
-        series += 1;
-        piece.advance();
+        let next = pieces.0.last().and_then(|next| next.head());
+        let (count, text) = piece.take_until(family, next);
+        writer.write(text).await?;
+        series += count as u64;
         if piece.head().is_none() {
             piece.load().await?;
         }
+        pieces.put(piece);
     }
     writer.finish().await?;
     Ok(series)
+}
+
+/// The shards' pieces by their heads, the least last.
+#[allow(clippy::vec_box, reason = "pieces are large, and change places with almost every series")]
+struct Pieces<'s>(Vec<Box<Piece<'s>>>);
+
+impl<'s> Pieces<'s> {
+    /// Puts a piece in its place, ahead of those with the same head; not one at its end.
+    fn put(&mut self, piece: Box<Piece<'s>>) {
+        let Some(head) = piece.head() else { return };
+        let place = self.0.partition_point(|other| other.head() >= Some(head));
+        self.0.insert(place, piece);
+    }
 }
 
 /// One shard's series in their order, a page at a time; while one page is read the next is encoded.
@@ -56,9 +72,10 @@ struct Piece<'s> {
 }
 
 impl<'s> Piece<'s> {
-    fn begin(shards: &'s ShardSet, shard: usize, request: PageRequest) -> Result<Self, StreamError> {
+    fn begin(shards: &'s ShardSet, shard: usize, request: PageRequest) -> Result<Box<Self>, StreamError> {
         let page = Page::default();
-        let mut piece = Self { shards, shard, request, ahead: None, page, index: 0, key_start: 0, text_start: 0 };
+        let piece = Self { shards, shard, request, ahead: None, page, index: 0, key_start: 0, text_start: 0 };
+        let mut piece = Box::new(piece);
         piece.ask()?;
         Ok(piece)
     }
@@ -91,16 +108,18 @@ impl<'s> Piece<'s> {
         Some((series.family, self.page.keys.get(self.key_start..series.key_end as usize).unwrap_or_default()))
     }
 
-    /// The lines of the next series.
-    fn text(&self) -> &[u8] {
-        let end = self.page.series.get(self.index).map_or(self.text_start, |series| series.text_end as usize);
-        self.page.text.get(self.text_start..end).unwrap_or_default()
-    }
-
-    fn advance(&mut self) {
-        if let Some(series) = self.page.series.get(self.index) {
+    /// Goes on over the series of the page that are of this family and not behind another's head. Returns how many, and their
+    /// lines.
+    fn take_until(&mut self, family: u32, other: Option<(u32, &str)>) -> (usize, &[u8]) {
+        let (first, text_start) = (self.index, self.text_start);
+        while let Some(head) = self.head()
+            && head.0 == family
+            && other.is_none_or(|other| head <= other)
+            && let Some(series) = self.page.series.get(self.index)
+        {
             (self.key_start, self.text_start) = (series.key_end as usize, series.text_end as usize);
             self.index += 1;
         }
+        (self.index - first, self.page.text.get(text_start..self.text_start).unwrap_or_default())
     }
 }

@@ -34,7 +34,7 @@ impl<'f> PageWriter<'f> {
         Ok(())
     }
 
-    /// Writes one series of the family, as a shard encoded it.
+    /// Writes series of the family, as a shard encoded them.
     pub async fn write(&mut self, series: &[u8]) -> Result<(), StreamError> {
         let Some((family, metrics)) = &mut self.message else { return self.send(series).await };
         metrics.extend_from_slice(series);

@@ -18,7 +18,6 @@ pub use replaced::{GroupSeries, Replacement, Scope};
 pub use sweep::{Selection, Swept};
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use hashbrown::HashTable;
 
@@ -65,7 +64,7 @@ struct IndexEntry {
 #[derive(Debug)]
 struct Series {
     /// Canonical label text.
-    key: Arc<str>,
+    key: Box<str>,
     stored: Stored,
     /// [`crate::model::family::Family::id`].
     family: u32,
@@ -161,7 +160,7 @@ impl Table {
     /// Stores a new series. Counting it in its family is left to the owner's kind of it.
     #[cold]
     fn create(&mut self, batch: &Batch, series: SeriesRef, family: &FamilyUse, stored: Stored) -> u32 {
-        let key: Arc<str> = batch.key(series).into();
+        let key: Box<str> = batch.key(series).into();
         let shape = self.shapes.of(&key);
         match &stored {
             Stored::Replaced(replaced) => replaced.group.add_series(family),
@@ -172,16 +171,19 @@ impl Table {
         let entry = IndexEntry { hash: series.hash as u32, slot };
         self.index.insert_unique(table_hash(entry.hash), entry, |entry| table_hash(entry.hash));
         let order = self.orders.entry(family.id).or_insert_with(|| FamilyOrder::new(family.family()));
-        let series = &self.series;
-        order.add(slot, |slot| series.get(slot).is_some_and(|series| series.family == family.id));
+        order.add(slot, &self.series);
         slot
     }
 
     /// Removes a series, whoever's it is.
     fn remove(&mut self, slot: u32) -> Option<Series> {
+        let stored = self.series.get(slot)?;
+        if let Some(order) = self.orders.get_mut(&stored.family) {
+            // While the series is there: its key is what the order finds it by.
+            order.remove(&stored.key, &self.series);
+        }
         let series = self.series.remove(slot)?;
         if let Some(order) = self.orders.get_mut(&series.family) {
-            order.remove(&series.key);
             let hasher = self.router.hasher();
             let name = hasher.hash(order.family.name.as_bytes());
             let hash = self.router.series_hash(name, hasher.hash_labels(&series.key)) as u32;

@@ -1,10 +1,9 @@
 //! A bounded piece of the exposition: as many encoded series as fit, and where to go on.
 
 use std::borrow::Cow;
-use std::hint::black_box;
-use std::iter::Peekable;
 use std::sync::Arc;
 
+use super::slots::fetch;
 use super::{Series, Stored, Table};
 use crate::exposition::SeriesLabels;
 use crate::exposition::format::{Format, FormatKind};
@@ -75,25 +74,29 @@ pub struct PageSeries {
 }
 
 /// New series put in order for one page, so that a page's time is bounded.
-const SETTLED_PER_PAGE: usize = 1024;
+const SETTLED_PER_PAGE: usize = 512;
 
 /// Series of a family passed for one page, shown or not, for the same reason.
 const LOOKED_AT_PER_PAGE: usize = 16 * 1024;
 
 /// Series whose values are looked up at once: their memory is then fetched side by side instead of one by one.
-const LOOK_AHEAD: usize = 128;
+/// Few enough to be in the nearest cache when they are written.
+const LOOK_AHEAD: usize = 64;
 
 impl Table {
     /// Encodes the page that begins at the request's cursor.
     pub fn page(&mut self, request: &PageRequest, now: Millis) -> Page {
         let mut page = Page::default();
         page.text.reserve(request.bytes + request.bytes / 8);
+        if request.format.kind != FormatKind::Protobuf {
+            page.keys.reserve(request.bytes);
+        }
         let mut cursor = request.cursor.clone();
         let mut may_settle = SETTLED_PER_PAGE;
         while let Some(family) = request.families.get(cursor.family) {
             let id = family.family.id;
             if let Some(order) = self.orders.get_mut(&id) {
-                may_settle -= order.settle(may_settle, |slot| self.series.key(slot, id));
+                may_settle -= order.settle(may_settle, &self.series);
                 if !order.is_settled() || page.text.len() >= request.bytes {
                     page.next = Some(cursor);
                     return page;
@@ -108,7 +111,7 @@ impl Table {
         page
     }
 
-    /// Adds series of one family; returns the last one added if the page is full before the family ends.
+    /// Adds series of one family; returns the last one looked at if the page is full before the family ends.
     fn fill(
         &self,
         page: &mut Page,
@@ -118,34 +121,29 @@ impl Table {
         now: Millis,
     ) -> Option<Arc<str>> {
         let (id, after) = (family.family.id, cursor.after.as_deref());
-        let stored = self.orders.get(&id).into_iter().flat_map(|order| order.after(after));
-        let former = self.past.keys_after(id, after);
-        let mut ordered = Merged { stored: stored.peekable(), former: former.peekable() };
-        let mut ahead = Vec::with_capacity(LOOK_AHEAD);
-        let mut looked_at = 0;
-        loop {
-            let next = ordered.by_ref().take(LOOK_AHEAD);
-            ahead.extend(next.map(|(key, slot)| (key, slot, slot.and_then(|slot| self.series.get(slot)))));
-            for (key, _, series) in &ahead {
-                // Nothing depends on what is read here, so the waits for memory overlap.
-                let stored = series.map(|series| std::mem::discriminant(&series.stored));
-                black_box((key.as_bytes().first(), key.as_bytes().last(), stored));
+        let mut piece = Piece { table: self, page, family, index: cursor.family as u32, request, now, looked_at: 0 };
+        let mut former = self.past.keys_after(id, after).peekable();
+        let runs = self.orders.get(&id).into_iter().flat_map(|order| order.after(after, &self.series));
+        for slots in runs.flat_map(|run| run.chunks(LOOK_AHEAD)) {
+            let mut ahead = [None; LOOK_AHEAD];
+            for (series, slot) in ahead.iter_mut().zip(slots) {
+                *series = self.series.get(*slot);
             }
-            if ahead.is_empty() {
-                return None;
-            }
-            for (key, slot, series) in ahead.drain(..) {
-                let is_over = slot.is_some_and(|slot| self.series.is_expired(slot, now));
-                let series = series.filter(|_| !is_over);
-                if let Some(shown) = self.shown(family, key, series, request.version) {
-                    self.write(page, family, cursor.family, key, series, &shown, request.format, now);
+            ahead.iter().flatten().for_each(|series| fetch(&series.key));
+            for (series, slot) in ahead.iter().zip(slots) {
+                let Some(series) = series else { continue };
+                while let Some(key) = former.next_if(|key| **key < *series.key) {
+                    if piece.add(key, None) {
+                        return Some(key.into());
+                    }
                 }
-                looked_at += 1;
-                if page.text.len() >= request.bytes || looked_at == LOOKED_AT_PER_PAGE {
-                    return Some(Arc::clone(key));
+                former.next_if(|key| **key == *series.key);
+                if piece.add(&series.key, Some((*slot, series))) {
+                    return Some((*series.key).into());
                 }
             }
         }
+        former.find(|key| piece.add(key, None)).map(Arc::from)
     }
 
     /// What a scrape of this version shows of a series.
@@ -172,38 +170,55 @@ impl Table {
             }
         }
     }
+}
 
-    #[allow(clippy::too_many_arguments, reason = "one series, its place, and how it is written")]
+/// A family's series on their way to a page.
+struct Piece<'a> {
+    table: &'a Table,
+    page: &'a mut Page,
+    family: &'a ShownFamily,
+    /// Of the family, among the scrape's.
+    index: u32,
+    request: &'a PageRequest,
+    now: Millis,
+    looked_at: usize,
+}
+
+impl Piece<'_> {
+    /// Adds a series, if it shows anything: a stored one with its slot, or one that is stored no more. Returns whether the page is
+    /// full.
     #[inline]
-    fn write(
-        &self,
-        page: &mut Page,
-        family: &ShownFamily,
-        family_index: usize,
-        key: &str,
-        series: Option<&Series>,
-        shown: &Shown<'_>,
-        format: Format,
-        now: Millis,
-    ) {
+    fn add(&mut self, key: &str, stored: Option<(u32, &Series)>) -> bool {
+        let stored = stored.filter(|(slot, _)| !self.table.series.is_expired(*slot, self.now));
+        let series = stored.map(|(_, series)| series);
+        if let Some(shown) = self.table.shown(self.family, key, series, self.request.version) {
+            self.write(key, series, &shown);
+        }
+        self.looked_at += 1;
+        self.page.text.len() >= self.request.bytes || self.looked_at == LOOKED_AT_PER_PAGE
+    }
+
+    #[inline]
+    fn write(&mut self, key: &str, series: Option<&Series>, shown: &Shown<'_>) {
+        let Self { page, family, request, now, .. } = self;
         let before = page.text.len();
         match shown.group {
             None => {
-                let shape = series.and_then(|series| self.shapes.get(series.shape));
-                write_series(&mut page.text, format, family, SeriesLabels { text: key, shape }, &shown.value, now);
+                let shape = series.and_then(|series| self.table.shapes.get(series.shape));
+                let labels = SeriesLabels { text: key, shape };
+                write_series(&mut page.text, request.format, family, labels, &shown.value, *now);
             }
             Some(group) => {
-                let text = group_labels(key, group);
-                let labels = SeriesLabels { text: &text, shape: None };
-                write_series(&mut page.text, format, family, labels, &shown.value, now);
+                let labels = SeriesLabels { text: &group_labels(key, group), shape: None };
+                write_series(&mut page.text, request.format, family, labels, &shown.value, *now);
             }
         }
         if page.text.len() > before {
-            if format.kind != FormatKind::Protobuf {
+            if request.format.kind != FormatKind::Protobuf {
                 page.keys.push_str(key);
             }
             page.series.push(PageSeries {
-                family: family_index as u32,
+                family: self.index,
                 text_end: page.text.len() as u32,
                 key_end: page.keys.len() as u32,
             });
@@ -229,32 +244,4 @@ fn group_labels<'k>(key: &'k str, group: &Group) -> Cow<'k, str> {
     let instance = (!has_instance).then_some(INSTANCE);
     let names = group.empty_labels.iter().map(|name| &**name).filter(|name| *name != INSTANCE);
     Cow::Owned(write_with_empty(key, names.chain(instance)))
-}
-
-/// Keys in order, each once: of stored series, with their slots, and of those that have been removed but may be shown.
-struct Merged<S: Iterator, F: Iterator> {
-    stored: Peekable<S>,
-    former: Peekable<F>,
-}
-
-impl<'t, S, F> Iterator for Merged<S, F>
-where
-    S: Iterator<Item = (&'t Arc<str>, u32)>,
-    F: Iterator<Item = &'t Arc<str>>,
-{
-    type Item = (&'t Arc<str>, Option<u32>);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let Some(former) = self.former.peek() else { return self.stored.next().map(|(key, slot)| (key, Some(slot))) };
-        match self.stored.peek() {
-            Some((stored, _)) if stored <= former => {
-                if stored == former {
-                    self.former.next();
-                }
-                self.stored.next().map(|(key, slot)| (key, Some(slot)))
-            }
-            _ => self.former.next().map(|key| (key, None)),
-        }
-    }
 }

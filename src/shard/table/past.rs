@@ -1,10 +1,10 @@
 //! What groups held when a scrape began: a scrape that runs while a group changes shows the group as it was, whole.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::drop_elsewhere;
-use super::order::behind;
 use crate::model::value::Value;
 use crate::shard::owner::Group;
 use crate::shard::timeline::{ShownVersions, Version};
@@ -13,7 +13,7 @@ use crate::shard::timeline::{ShownVersions, Version};
 #[derive(Debug, Default)]
 pub(super) struct Past {
     /// By family id, then by key.
-    families: HashMap<u32, BTreeMap<Arc<str>, Vec<Former>>, ahash::RandomState>,
+    families: HashMap<u32, BTreeMap<Box<str>, Vec<Former>>, ahash::RandomState>,
     /// The scrapes that it was last swept for, unless something has been kept for others since.
     swept_for: Option<ShownVersions>,
 }
@@ -38,10 +38,10 @@ impl Former {
 
 impl Past {
     /// Keeps a value that has just been changed or removed, if one of the running scrapes shows it.
-    pub fn keep(&mut self, family: u32, key: &Arc<str>, former: Former, shown: &ShownVersions) {
+    pub fn keep(&mut self, family: u32, key: &str, former: Former, shown: &ShownVersions) {
         if former.is_shown_by(shown) {
             self.swept_for = self.swept_for.take().filter(|swept_for| swept_for == shown);
-            self.families.entry(family).or_default().entry(Arc::clone(key)).or_default().push(former);
+            self.families.entry(family).or_default().entry(key.into()).or_default().push(former);
         }
     }
 
@@ -52,11 +52,11 @@ impl Past {
     }
 
     /// Keys of the family's series that have changed, behind this one.
-    pub fn keys_after(&self, family: u32, key: Option<&str>) -> impl Iterator<Item = &Arc<str>> {
+    pub fn keys_after(&self, family: u32, key: Option<&str>) -> impl Iterator<Item = &str> {
         self.families
             .get(&family)
             .into_iter()
-            .flat_map(move |keys| keys.range::<str, _>(behind(key)).map(|(key, _)| key))
+            .flat_map(move |keys| keys.range::<str, _>(behind(key)).map(|(key, _)| &**key))
     }
 
     /// Keeps only what scrapes of these versions show.
@@ -82,4 +82,9 @@ impl Past {
     pub fn is_empty(&self) -> bool {
         self.families.is_empty()
     }
+}
+
+/// All keys behind this one.
+fn behind(key: Option<&str>) -> (Bound<&str>, Bound<&str>) {
+    (key.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }

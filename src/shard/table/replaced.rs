@@ -41,6 +41,13 @@ pub struct Replacement {
     pub shown: ShownVersions,
 }
 
+impl Replacement {
+    /// A value that the change ends.
+    fn former(&self, since: Version, value: Value) -> Former {
+        Former { since, until: self.version, group: Arc::clone(&self.group), value }
+    }
+}
+
 /// Which of a group's series go.
 #[derive(Clone, Debug)]
 pub enum Scope {
@@ -73,7 +80,7 @@ pub struct GroupSeries {
     /// Whose series it is.
     pub family: Arc<Family>,
     /// Canonical label text.
-    pub labels: Arc<str>,
+    pub labels: Box<str>,
     /// As pushed.
     pub value: Value,
 }
@@ -138,9 +145,8 @@ impl Table {
         {
             let before = std::mem::replace(&mut replaced.value, value);
             let since = std::mem::replace(&mut replaced.since, change.version);
-            let (key, family) = (Arc::clone(&stored.key), stored.family);
+            self.past.keep(stored.family, &stored.key, change.former(since, before), &change.shown);
             self.series.set_deadline(slot, super::deadline(context, series, now));
-            self.remember(family, &key, since, before, change);
             return slot;
         }
         // A series of another owner gives way, which the checks before leave no room for.
@@ -158,14 +164,9 @@ impl Table {
     fn retire(&mut self, slot: u32, change: &Replacement) {
         let Some(series) = self.remove(slot) else { return };
         if let Stored::Replaced(replaced) = series.stored {
-            self.remember(series.family, &series.key, replaced.since, replaced.value, change);
+            let former = change.former(replaced.since, replaced.value);
+            self.past.keep(series.family, &series.key, former, &change.shown);
         }
-    }
-
-    /// Keeps a value that a running scrape may show.
-    fn remember(&mut self, family: u32, key: &Arc<str>, since: Version, value: Value, change: &Replacement) {
-        let former = Former { since, until: change.version, group: Arc::clone(&change.group), value };
-        self.past.keep(family, key, former, &change.shown);
     }
 
     /// Forgets what no running scrape shows.
@@ -181,7 +182,7 @@ impl Table {
             match &series.stored {
                 Stored::Replaced(replaced) if replaced.group.id == group.id => Some(GroupSeries {
                     family: Arc::clone(&self.orders.get(&series.family)?.family),
-                    labels: Arc::clone(&series.key),
+                    labels: series.key.clone(),
                     value: replaced.value.clone(),
                 }),
                 _ => None,

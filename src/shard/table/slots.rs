@@ -1,6 +1,6 @@
 //! Series by slot number, in blocks that never move: growing copies nothing. Slots of removed series are given to new ones.
 
-use std::sync::Arc;
+use std::hint::black_box;
 
 use super::Series;
 use crate::model::value::Millis;
@@ -54,8 +54,9 @@ impl Slots {
     }
 
     /// Key of the series at a slot, if it is of this family.
-    pub fn key(&self, slot: u32, family: u32) -> Option<Arc<str>> {
-        self.get(slot).filter(|series| series.family == family).map(|series| Arc::clone(&series.key))
+    #[inline]
+    pub fn key(&self, slot: u32, family: u32) -> Option<&str> {
+        self.get(slot).filter(|series| series.family == family).map(|series| &*series.key)
     }
 
     /// Stores a series; it stays for ever.
@@ -107,4 +108,13 @@ impl Slots {
         let deadline = block.and_then(|block| block.deadlines.get(slot as usize % Self::BLOCK));
         deadline.is_some_and(|deadline| *deadline <= now)
     }
+}
+
+/// Reads a key and does nothing with it. Nothing depends on what is read, so of many keys the waits for memory overlap.
+#[inline]
+pub(super) fn fetch(key: &str) {
+    const CACHE_LINE: usize = 64;
+    let key = key.as_bytes();
+    let first_of_lines = key.iter().step_by(CACHE_LINE);
+    black_box(first_of_lines.chain(key.last()).fold(0, |all, byte| all ^ byte));
 }

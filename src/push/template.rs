@@ -20,7 +20,7 @@ use crate::model::door::Door;
 use crate::model::labels::GroupLabels;
 use crate::model::value::{Histogram, Millis};
 use crate::registry::Wanted;
-use crate::shard::batch::{Batch, SeriesRule};
+use crate::shard::batch::{Batch, SeriesRule, SlotHint};
 use places::{Place, Places};
 use values::{Variable, read_varint, variables, with_markers};
 
@@ -94,7 +94,7 @@ impl Template {
         let (door, labels, lifetime) = (pushed.door, pushed.labels.clone(), pushed.lifetime);
         let context = Context { format, door, labels, lifetime, rules: Arc::clone(rules) };
         let Assembled { families, rules, mut batches, samples, .. } = assembled;
-        batches.iter_mut().for_each(Batch::share_keys);
+        batches.iter_mut().for_each(Batch::share);
         let (same, steps, further_places) = (same.into(), steps.into(), further_places.into());
         Some(Self { context, same, steps, further_places, families, rules, batches, samples })
     }
@@ -158,7 +158,7 @@ impl Template {
             + self.same.len()
             + size_of_val(&self.steps[..])
             + self.families.len() * FAMILY
-            + self.batches.iter().map(Batch::bytes).sum::<usize>()
+            + self.batches.iter().map(|batch| batch.bytes() + batch.len() * size_of::<SlotHint>()).sum::<usize>()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::model::timestamp::Timestamp;
 use crate::model::value::{Exemplar, Histogram, Millis, Summary};
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Decides where series live: seeded at start, so that no pusher can aim at one shard or one table slot.
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ impl Router {
 pub struct Batch {
     /// The canonical label texts of the series below, one after the other.
     keys: Keys,
+    /// Where the shard found the numbers when a batch like this came before. By index; none if none has.
+    hints: Option<Arc<[AtomicU64]>>,
     /// Counters, gauges and untyped series.
     pub numbers: Vec<NumberUpdate>,
     /// What some of the counters came with.
@@ -89,6 +92,29 @@ impl Keys {
     fn share(&mut self) {
         self.shared = Some(self.text().into());
         self.own = String::new();
+    }
+}
+
+/// Where a shard found a series: its slot, and how many series had left the shard when one left that slot or one near it. Those
+/// are less than 2^36, which take months at a million a second; beyond, the count begins anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotHint(u64);
+
+impl SlotHint {
+    const SLOT_BITS: u32 = 28;
+    const NO_SLOT: u64 = (1 << Self::SLOT_BITS) - 1;
+
+    /// A hint at a slot; of no use for slots of 2^28 and beyond.
+    #[inline]
+    pub fn new(slot: u32, generation: u64) -> Self {
+        Self(generation << Self::SLOT_BITS | u64::from(slot).min(Self::NO_SLOT))
+    }
+
+    /// The slot, if there is a hint.
+    #[inline]
+    pub fn slot(self) -> Option<u32> {
+        let slot = self.0 & Self::NO_SLOT;
+        (slot != Self::NO_SLOT).then_some(slot as u32)
     }
 }
 
@@ -268,9 +294,29 @@ impl Batch {
         self.keys.own().reserve(key_bytes);
     }
 
-    /// From now on copies of the batch share its label texts.
-    pub fn share_keys(&mut self) {
+    /// From now on copies of the batch share its label texts, and what shards find out about its series.
+    pub fn share(&mut self) {
         self.keys.share();
+        self.hints = Some(self.numbers.iter().map(|_| AtomicU64::new(SlotHint::NO_SLOT)).collect());
+    }
+
+    /// Whether batches like this one have come before, or will.
+    pub fn is_shared(&self) -> bool {
+        self.hints.is_some()
+    }
+
+    /// Where the number was found before.
+    #[inline]
+    pub fn hint(&self, number: usize) -> Option<SlotHint> {
+        // A hint is whole in itself, and checked by the shard.
+        self.hints.as_ref()?.get(number).map(|hint| SlotHint(hint.load(Ordering::Relaxed)))
+    }
+
+    /// Notes where the number was found.
+    pub fn note(&self, number: usize, hint: SlotHint) {
+        if let Some(noted) = self.hints.as_ref().and_then(|hints| hints.get(number)) {
+            noted.store(hint.0, Ordering::Relaxed);
+        }
     }
 }
 

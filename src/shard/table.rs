@@ -105,7 +105,7 @@ impl Table {
         for order in self.orders.values().filter(|order| !order.family.is_retired()) {
             order.family.remove_series(Door::Replace, order.len());
         }
-        let empty = Self::new(self.router.clone());
+        let empty = Self { series: Slots::after(&self.series), ..Self::new(self.router.clone()) };
         std::mem::replace(self, empty)
     }
 

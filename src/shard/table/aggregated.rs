@@ -12,8 +12,12 @@ impl Table {
     pub(super) fn apply_aggregated(&mut self, mut batch: Batch, context: &BatchContext, now: Millis) {
         let histograms = std::mem::take(&mut batch.histograms);
         let summaries = std::mem::take(&mut batch.summaries);
-        for updates in batch.numbers.chunks(SIDE_BY_SIDE) {
-            self.apply_numbers(&batch, updates, context, now);
+        if batch.is_shared() {
+            self.apply_known_numbers(&batch, context, now);
+        } else {
+            for updates in batch.numbers.chunks(SIDE_BY_SIDE) {
+                self.apply_numbers(&batch, updates, context, now);
+            }
         }
         for CounterExtra { number, created, exemplar } in std::mem::take(&mut batch.counters) {
             let Some(series) = batch.numbers.get(number as usize).map(|update| update.series) else { continue };
@@ -44,6 +48,27 @@ impl Table {
             let series = self.series.get(slot).filter(|series| series.family == family);
             if series.is_some_and(|series| matches!(series.stored, Stored::Aggregated(_))) {
                 self.remove(slot);
+            }
+        }
+    }
+
+    /// Batches like this one have come before: most series are where they were then, and need not be looked up.
+    fn apply_known_numbers(&mut self, batch: &Batch, context: &BatchContext, now: Millis) {
+        let mut others = Vec::new();
+        for (index, update) in batch.numbers.iter().enumerate() {
+            let rule = context.rules[update.series.rule as usize].numbers;
+            match batch.hint(index).and_then(|hint| self.series.hinted(hint)).map(|series| &mut series.stored) {
+                Some(Stored::Aggregated(value)) => merge_number(value, update.value, rule, now),
+                _ => others.push(index),
+            }
+        }
+        let updates: Vec<NumberUpdate> = others.iter().map(|index| batch.numbers[*index]).collect();
+        for updates in updates.chunks(SIDE_BY_SIDE) {
+            self.apply_numbers(batch, updates, context, now);
+        }
+        for (index, NumberUpdate { series, .. }) in others.into_iter().zip(updates) {
+            if let Some(slot) = self.find(batch, series, context.families[series.family as usize].id) {
+                batch.note(index, self.series.hint(slot));
             }
         }
     }

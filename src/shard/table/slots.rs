@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use super::Series;
 use crate::model::value::Millis;
+use crate::shard::batch::SlotHint;
 
 /// All series of a table.
 #[derive(Debug, Default)]
@@ -13,6 +14,10 @@ pub(super) struct Slots {
     used: usize,
     /// Slots of removed series.
     free: Vec<u32>,
+    /// By neighbourhood: how many series had been removed in all when one was removed there last.
+    generations: Vec<u64>,
+    /// Series removed in all, those of emptied tables included.
+    removed: u64,
     /// Whether any series was ever given a deadline.
     has_deadlines: bool,
 }
@@ -30,6 +35,13 @@ const NEVER: Millis = Millis::MAX;
 
 impl Slots {
     const BLOCK: usize = 4096;
+    /// Slots that have a generation together: a removal makes hints at its neighbours worthless, which costs a look-up each.
+    const NEIGHBOURS: usize = 64;
+
+    /// No series, and no hint at what was stored before is taken for one at what will be.
+    pub fn after(emptied: &Self) -> Self {
+        Self { removed: emptied.removed + 1, ..Self::default() }
+    }
 
     /// Number of series.
     pub fn len(&self) -> usize {
@@ -67,6 +79,7 @@ impl Slots {
         }
         if self.used.is_multiple_of(Self::BLOCK) {
             self.blocks.push(Block { series: Vec::with_capacity(Self::BLOCK), deadlines: Vec::new() });
+            self.generations.extend([self.removed; Self::BLOCK / Self::NEIGHBOURS]);
         }
         self.blocks[self.used / Self::BLOCK].series.push(Some(series));
         self.used += 1;
@@ -81,7 +94,27 @@ impl Slots {
             *deadline = NEVER;
         }
         self.free.push(slot);
+        self.removed += 1;
+        self.generations[slot as usize / Self::NEIGHBOURS] = self.removed;
         Some(series)
+    }
+
+    /// What finds the series at this slot as long as it is there.
+    #[inline]
+    pub fn hint(&self, slot: u32) -> SlotHint {
+        SlotHint::new(slot, self.generation(slot))
+    }
+
+    /// The series that a hint was given for, if it is still there.
+    #[inline]
+    pub fn hinted(&mut self, hint: SlotHint) -> Option<&mut Series> {
+        let slot = hint.slot()?;
+        if self.hint(slot) == hint { self.get_mut(slot) } else { None }
+    }
+
+    #[inline]
+    fn generation(&self, slot: u32) -> u64 {
+        self.generations.get(slot as usize / Self::NEIGHBOURS).copied().unwrap_or(u64::MAX)
     }
 
     /// Whether a series may have a deadline.

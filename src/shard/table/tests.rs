@@ -2,6 +2,7 @@
 
 mod removal;
 mod replaced;
+mod shared;
 mod sourced;
 
 use super::*;

@@ -224,7 +224,7 @@ impl Ingest {
         let rules = self.rules();
         let push = RawPush { format, body, pushed, rules: &rules };
         let key = self.templates.key(push);
-        if let Some(assembled) = key.and_then(|key| self.templates.fill(key, push)) {
+        if let Some(assembled) = key.and_then(|key| self.templates.fill(key, push, &self.parts.registry)) {
             return Ok((assembled, key));
         }
         let mut intake = Intake { registry: &self.parts.registry, router: self.parts.shards.router(), scratch };

@@ -133,7 +133,7 @@ impl Ours {
         let pushed = Pushed { door, labels, lifetime: None, is_released: &|_| false };
         let push = RawPush { format, body, pushed, rules };
         let key = templates.key(push);
-        let push = key.and_then(|key| templates.fill(key, push)).unwrap_or_else(|| {
+        let push = key.and_then(|key| templates.fill(key, push, registry)).unwrap_or_else(|| {
             let mut intake = Intake { registry, router, scratch };
             let assembled = intake.assemble(push).expect("valid");
             if let Some(key) = key {

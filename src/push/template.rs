@@ -7,19 +7,20 @@
 mod places;
 mod values;
 
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::{Assembled, Intake, PlannedFamily, PushRules, RawPush};
-use crate::exposition::decoded::{Decoded, Name};
+use crate::exposition::decoded::Decoded;
 use crate::exposition::format::PushFormat;
 use crate::exposition::number::read_float;
 use crate::model::door::Door;
-use crate::model::labels::GroupLabels;
+use crate::model::labels::{GroupLabels, unescape};
 use crate::model::value::{Histogram, Millis};
-use crate::registry::Wanted;
+use crate::registry::{Registry, Wanted};
 use crate::shard::batch::{Batch, SeriesRule, SlotHint};
 use places::{Place, Places};
 use values::{Variable, read_varint, variables, with_markers};
@@ -33,6 +34,8 @@ pub(super) struct Template {
     steps: Box<[Step]>,
     /// Further places of values, by step.
     further_places: Box<[(u32, Place)]>,
+    /// Names of which the push says something without a sample, and that nobody has; else it would be about theirs.
+    unclaimed: Box<[Box<str>]>,
     families: Vec<PlannedFamily>,
     rules: Vec<SeriesRule>,
     /// With markers in place of values.
@@ -71,9 +74,10 @@ impl Template {
         let variables: Vec<_> = variables(format, body).collect::<Option<_>>()?;
         let marked = with_markers(body, &variables, FIRST_MARKER);
         let assembled = intake.assemble(RawPush { body: &marked, ..push }).ok()?;
-        if !is_usual(&assembled) || speaks_of_others(format, &marked, intake, &assembled) {
+        if !is_usual(&assembled) {
             return None;
         }
+        let unclaimed = names_without_family(format, &marked, intake, &assembled)?;
         let values = variables.iter().filter(|(_, variable)| variable.is_value()).count();
         let places = Places::find(&assembled, values, FIRST_MARKER)?;
         let mut next_places = places.first.into_iter();
@@ -96,12 +100,12 @@ impl Template {
         let Assembled { families, rules, mut batches, samples, .. } = assembled;
         batches.iter_mut().for_each(Batch::share);
         let (same, steps, further_places) = (same.into(), steps.into(), further_places.into());
-        Some(Self { context, same, steps, further_places, families, rules, batches, samples })
+        Some(Self { context, same, steps, further_places, unclaimed, families, rules, batches, samples })
     }
 
     /// The push, if it is like the template. Otherwise it has to be taken apart, which also tells what is wrong with it.
-    pub fn fill(&self, push: RawPush<'_>) -> Option<Assembled> {
-        if !self.context.is_of(push) {
+    pub fn fill(&self, push: RawPush<'_>, registry: &Registry) -> Option<Assembled> {
+        if !self.context.is_of(push) || !are_unclaimed(&self.unclaimed, registry) {
             return None;
         }
         let batches = self.fill_batches(push.body)?;
@@ -222,15 +226,33 @@ fn is_plain(batch: &Batch) -> bool {
         && batch.summaries.iter().all(|update| update.summary.quantiles.is_empty())
 }
 
-/// Whether a TYPE or HELP is of a family that the push does not have: the register may come to contradict it.
-fn speaks_of_others(format: PushFormat, marked: &[u8], intake: &Intake<'_>, push: &Assembled) -> bool {
+/// The names of which a TYPE or HELP tells, but no sample. `None` if the register has one: what is said of it may come to
+/// contradict what others say.
+fn names_without_family(
+    format: PushFormat,
+    marked: &[u8],
+    intake: &Intake<'_>,
+    push: &Assembled,
+) -> Option<Box<[Box<str>]>> {
     let Decoded { metadata, families, .. } = &intake.scratch.decoded;
     let text = if format == PushFormat::Protobuf { &intake.scratch.arena } else { marked };
-    let names: Vec<&[u8]> = push.families.iter().map(|planned| planned.wanted.name().as_bytes()).collect();
-    let is_of_push = |name: &Name, suffix: &str| {
-        let name = name.text.bytes_of(text);
-        names.iter().any(|family| family.strip_suffix(suffix.as_bytes()) == Some(name))
-    };
-    !metadata.iter().all(|said| is_of_push(&said.name, ""))
-        || !families.iter().all(|family| is_of_push(&family.name, family.suffix))
+    let of_push: HashSet<&str> = push.families.iter().map(|planned| planned.wanted.name()).collect();
+    let said = metadata.iter().map(|said| (&said.name, ""));
+    let said = said.chain(families.iter().map(|family| (&family.name, family.suffix)));
+    let names = said.map(|(name, suffix)| {
+        let text = str::from_utf8(name.text.bytes_of(text)).ok()?;
+        Some(if name.is_quoted { unescape(text).into_owned() + suffix } else { text.to_owned() + suffix })
+    });
+    let mut names: Vec<Box<str>> = names.map(|name| Some(name?.into())).collect::<Option<_>>()?;
+    names.retain(|name| !of_push.contains(&**name));
+    names.sort();
+    names.dedup();
+    are_unclaimed(&names, intake.registry).then(|| names.into())
+}
+
+fn are_unclaimed(names: &[Box<str>], registry: &Registry) -> bool {
+    names.is_empty() || {
+        let view = registry.view();
+        names.iter().all(|name| view.claim(name).is_none())
+    }
 }

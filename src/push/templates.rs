@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::template::{Template, hash_beginning};
 use super::{Assembled, Intake, RawPush};
 use crate::model::door::Door;
+use crate::registry::Registry;
 
 /// A bounded store of templates.
 #[derive(Debug)]
@@ -60,9 +61,9 @@ impl Templates {
     }
 
     /// The push as its template has it, if there is one and the push is like it.
-    pub fn fill(&self, key: TemplateKey, push: RawPush<'_>) -> Option<Assembled> {
+    pub fn fill(&self, key: TemplateKey, push: RawPush<'_>, registry: &Registry) -> Option<Assembled> {
         let template = self.shelf(key).template(key)?;
-        let filled = template.fill(push);
+        let filled = template.fill(push, registry);
         if filled.is_none() {
             self.forget(key);
         }

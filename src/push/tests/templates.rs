@@ -26,7 +26,7 @@ impl Gateway {
         let pushed = Pushed { door: fixture.door, labels: group, lifetime, is_released: &|_| false };
         let push = RawPush { format, body: body.as_ref(), pushed, rules };
         let key = templates.key(push);
-        let filled = key.and_then(|key| templates.fill(key, push));
+        let filled = key.and_then(|key| templates.fill(key, push, &fixture.registry));
         let mut intake = Intake { registry: &fixture.registry, router: &fixture.router, scratch };
         let assembled = intake.assemble(push);
         if let Some(filled) = &filled {
@@ -96,13 +96,8 @@ fn what_is_not_alike_is_taken_apart() {
 
 #[test]
 fn what_values_alone_do_not_tell_has_no_template() {
-    let text = [
-        ("a timestamp", "c 1 1234\n"),
-        ("a type of what is not there", "# TYPE other gauge\nc 1\n"),
-        ("a help of what is not there", "# HELP other gauge\nc 1\n"),
-        ("a label in quotes", "c{\"a.b\"=\"1\"} 1\n"),
-        ("nothing", "# only this\n"),
-    ];
+    let text =
+        [("a timestamp", "c 1 1234\n"), ("a label in quotes", "c{\"a.b\"=\"1\"} 1\n"), ("nothing", "# only this\n")];
     for (what, body) in text {
         let mut gateway = Gateway::new(Fixture::new(2));
         assert_eq!([body; 4].map(|body| gateway.text(body)), [false; 4], "{what}");
@@ -119,6 +114,22 @@ fn what_values_alone_do_not_tell_has_no_template() {
         let group = GroupLabels::default();
         let is_filled = |_| gateway.push(PushFormat::OpenMetrics, body, &group).is_some();
         assert_eq!([(); 4].map(is_filled), [false; 4], "{what}");
+    }
+}
+
+#[test]
+fn what_is_said_of_names_that_nobody_has_does_not_matter_until_somebody_has_them() {
+    let cases = [
+        ("# TYPE other counter\nc 1\n", "# TYPE other gauge\nother 1\n"),
+        ("# TYPE other_sum counter\nc 1\n", "# TYPE other histogram\nother_sum 1\n"),
+        ("# HELP other Others.\nc 1\n", "other 1\n"),
+        ("# HELP \"ot\\\"her\" Others.\nc 1\n", "{\"ot\\\"her\"} 1\n"),
+    ];
+    for (body, other) in cases {
+        let mut gateway = Gateway::new(Fixture::new(2));
+        assert_eq!([body; 4].map(|body| gateway.text(body)), [false, false, true, true], "{body}");
+        gateway.text(other);
+        assert!(!gateway.text(body), "{body}");
     }
 }
 

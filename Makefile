@@ -3,11 +3,14 @@
 JOBS ?= 2
 CARGO ?= cargo
 RUN_FLAGS ?=
+BENCH_FLAGS ?=
+ONLY ?=
+ROUNDS ?= 5
 LOADTEST_FLAGS ?=
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation pushgateway_file selector
 
-.PHONY: run test check bench e2e build fuzz loadtest loadtest-build loadtest-test
+.PHONY: run test check bench bench-compare instructions e2e build fuzz loadtest loadtest-build loadtest-test
 
 ## Build in release mode and serve on port 9091 (RUN_FLAGS="--gauges sum" adds flags).
 run:
@@ -26,9 +29,18 @@ check:
 	$(CARGO) clippy --jobs $(JOBS) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --jobs $(JOBS) --no-deps --document-private-items
 
-## The performance budgets, each with what was measured.
+## The performance budgets, each with what was measured; also in target/bench/budgets.json. BENCH_FLAGS="--only encode" chooses
+## lines, BENCH_FLAGS=--full adds what needs minutes and gigabytes.
 bench:
-	$(CARGO) bench --jobs $(JOBS) --bench budgets
+	$(CARGO) bench --jobs $(JOBS) --bench budgets -- $(BENCH_FLAGS)
+
+## The same beside another commit's: make bench-compare REV=abc123; ONLY=encode chooses lines, ROUNDS=9 makes it steadier.
+bench-compare:
+	CARGO="$(CARGO)" JOBS=$(JOBS) ONLY="$(ONLY)" ROUNDS=$(ROUNDS) benches/compare.sh $(REV)
+
+## Instructions a sample on the main paths, counted by callgrind.
+instructions:
+	$(CARGO) bench --jobs $(JOBS) --bench budgets -- --instructions
 
 ## Real clients and a real Prometheus against the release binary.
 e2e: build

@@ -22,7 +22,7 @@ use catchment::shard::owner::{Group, Owner, Source};
 use catchment::shard::table::{Page, PageRequest, Replacement, Scope, Selection, Table};
 use catchment::shard::timeline::Timeline;
 
-use super::{data, timed};
+use super::data::{self, Bodies};
 
 pub const SHARDS: usize = 2;
 const GAUGES: GaugeRules =
@@ -103,17 +103,22 @@ impl Ours {
         self.stages.merge += assembled.elapsed();
     }
 
+    /// Takes all these pushes in.
+    pub fn push_all(&mut self, format: PushFormat, bodies: &Bodies) {
+        bodies.iter().for_each(|body| self.push(format, body.as_bytes()));
+    }
+
     /// Replaces a whole group; returns how long the tables took for it.
     pub fn replace(&mut self, group: &Arc<Group>, labels: &GroupLabels, body: &str) -> Duration {
         let owner = Owner::Group(Arc::clone(group));
         let (context, batches) = self.assemble(&owner, labels, PushFormat::Text, body.as_bytes());
         let version = self.timeline.change().version;
         let change = Replacement { group: Arc::clone(group), scope: Scope::Group, version, shown: Arc::default() };
-        timed(|| {
-            for (table, batch) in self.tables.iter_mut().zip(batches) {
-                table.replace(batch, &context, &change, 0);
-            }
-        })
+        let start = Instant::now();
+        for (table, batch) in self.tables.iter_mut().zip(batches) {
+            table.replace(batch, &context, &change, 0);
+        }
+        start.elapsed()
     }
 
     fn assemble(

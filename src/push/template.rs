@@ -23,7 +23,7 @@ use crate::model::value::{Histogram, Millis};
 use crate::registry::{Registry, Wanted};
 use crate::shard::batch::{Batch, SeriesRule, SlotHint};
 use places::{Place, Places};
-use values::{Variable, read_varint, variables, with_markers};
+use values::{Variable, read_varint, variables, with_markers, without_fixed_lengths};
 
 /// A push as it was assembled once, and where each of its values has gone.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Template {
     /// native histograms, families or series that are treated in a way of their own.
     pub fn learn(push: RawPush<'_>, intake: &mut Intake<'_>) -> Option<Self> {
         let RawPush { format, body, pushed, rules } = push;
-        let variables: Vec<_> = variables(format, body).collect::<Option<_>>()?;
+        let variables = without_fixed_lengths(variables(format, body).collect::<Option<_>>()?);
         let marked = with_markers(body, &variables, FIRST_MARKER);
         let assembled = intake.assemble(RawPush { body: &marked, ..push }).ok()?;
         if !is_usual(&assembled) {

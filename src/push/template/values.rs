@@ -36,6 +36,28 @@ pub(super) fn variables(format: PushFormat, body: &[u8]) -> impl Iterator<Item =
     lines.chain(messages)
 }
 
+/// The same without lengths of messages that have no count in them: their lengths are the same too.
+pub(super) fn without_fixed_lengths(mut variables: Vec<(Range<usize>, Variable)>) -> Vec<(Range<usize>, Variable)> {
+    let mut is_fixed = vec![false; variables.len()];
+    // Where messages begin that have been entered, and whether a count has been met in each.
+    let mut open: SmallVec<[(usize, bool); 4]> = SmallVec::new();
+    for (index, (_, variable)) in variables.iter().enumerate() {
+        match variable {
+            Variable::Length => open.push((index, false)),
+            Variable::Count => open.iter_mut().for_each(|(_, has_count)| *has_count = true),
+            Variable::End => {
+                if let Some((begin, false)) = open.pop() {
+                    (is_fixed[begin], is_fixed[index]) = (true, true);
+                }
+            }
+            Variable::Decimal | Variable::Double => {}
+        }
+    }
+    let mut is_fixed = is_fixed.into_iter();
+    variables.retain(|_| !is_fixed.next().unwrap_or(false));
+    variables
+}
+
 /// Numbers at the ends of lines that are no comments.
 struct Lines<'b> {
     body: &'b [u8],

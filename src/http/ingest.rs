@@ -1,6 +1,8 @@
 //! A push over HTTP: what its head asks for, then its body, admitted byte by byte and inflated; the rest is `ingest`'s.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
@@ -23,8 +25,40 @@ use crate::model::labels::GroupLabels;
 use crate::model::value::Millis;
 use crate::shard::gate::Permit;
 
-/// Scratch of the worker that serves the request.
-pub type WorkerScratch = RefCell<Scratch>;
+/// What the worker that serves the request keeps.
+#[derive(Default)]
+pub struct WorkerScratch {
+    ingest: RefCell<Scratch>,
+    paths: RefCell<KnownPaths>,
+}
+
+/// Groups by raw path: most programs push to the same one each time.
+#[derive(Default)]
+struct KnownPaths {
+    groups: HashMap<Box<str>, Rc<GroupLabels>, ahash::RandomState>,
+}
+
+impl KnownPaths {
+    /// Beyond, all are forgotten.
+    const MOST: usize = 4096;
+    const LONGEST: usize = 1024;
+
+    fn group(&mut self, path: &str, door: Door, state: &AppState) -> Result<Rc<GroupLabels>, PathError> {
+        if let Some(group) = self.groups.get(path) {
+            return Ok(Rc::clone(group));
+        }
+        let group = Rc::new(group_of(path, door, state)?);
+        if self.groups.len() == Self::MOST {
+            self.groups.clear();
+        }
+        if path.len() <= Self::LONGEST {
+            self.groups.insert(path.into(), Rc::clone(&group));
+        }
+        Ok(group)
+    }
+}
+
+const CATCHMENT_TTL: HeaderName = HeaderName::from_static("catchment-ttl");
 
 /// Any method below `/metrics`.
 pub async fn change(
@@ -71,7 +105,8 @@ async fn take_in(
 ) -> Result<(), HttpRefusal> {
     let (headers, config, ingest) = (request.headers(), &state.parts.config, &state.parts.ingest);
     auth::check(headers, &config.push_users)?;
-    let group = group_of(request.path(), door, state)?;
+    let group = scratch.paths.borrow_mut().group(request.path(), door, state)?;
+    let scratch = &scratch.ingest;
     let format = match door {
         // The Pushgateway takes whatever it does not know for text.
         Door::Replace => PushFormat::of_content_type(header(headers, CONTENT_TYPE)).unwrap_or(PushFormat::Text),
@@ -132,7 +167,7 @@ fn group_of(path: &str, door: Door, state: &AppState) -> Result<GroupLabels, Pat
 
 /// How long what is pushed shall stay.
 fn lifetime(headers: &HeaderMap) -> Result<Option<Millis>, HttpRefusal> {
-    let Some(value) = headers.get("catchment-ttl") else { return Ok(None) };
+    let Some(value) = headers.get(CATCHMENT_TTL) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     match humantime::parse_duration(text.trim()) {

@@ -57,7 +57,8 @@ impl Table {
         let mut others = Vec::new();
         for (index, update) in batch.numbers.iter().enumerate() {
             let rule = context.rules[update.series.rule as usize].numbers;
-            match batch.hint(index).and_then(|hint| self.series.hinted(hint)).map(|series| &mut series.stored) {
+            let slot = batch.hint(index).and_then(|hint| self.series.hinted(hint));
+            match slot.and_then(|slot| self.series.get_mut(slot)).map(|series| &mut series.stored) {
                 Some(Stored::Aggregated(value)) => merge_number(value, update.value, rule, now),
                 _ => others.push(index),
             }

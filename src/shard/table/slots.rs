@@ -105,11 +105,10 @@ impl Slots {
         SlotHint::new(slot, self.generation(slot))
     }
 
-    /// The series that a hint was given for, if it is still there.
+    /// The slot of the series that a hint was given for, if it is still there.
     #[inline]
-    pub fn hinted(&mut self, hint: SlotHint) -> Option<&mut Series> {
-        let slot = hint.slot()?;
-        if self.hint(slot) == hint { self.get_mut(slot) } else { None }
+    pub fn hinted(&self, hint: SlotHint) -> Option<u32> {
+        hint.slot().filter(|slot| self.hint(*slot) == hint)
     }
 
     #[inline]

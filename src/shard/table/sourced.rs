@@ -325,9 +325,14 @@ impl Table {
         context: &BatchContext,
         origin: impl Fn(usize) -> Origin,
     ) -> Vec<Option<u32>> {
-        let slot =
-            |update: &NumberUpdate| self.find(batch, update.series, context.families[update.series.family as usize].id);
-        let slots: Vec<Option<u32>> = numbers.iter().map(slot).collect();
+        let slot = |(at, NumberUpdate { series, .. }): (usize, &NumberUpdate)| {
+            batch.hint(at).and_then(|hint| self.series.hinted(hint)).or_else(|| {
+                let slot = self.find(batch, *series, context.families[series.family as usize].id)?;
+                batch.note(at, self.series.hint(slot));
+                Some(slot)
+            })
+        };
+        let slots: Vec<Option<u32>> = numbers.iter().enumerate().map(slot).collect();
         for (at, slot) in slots.iter().enumerate() {
             let stored = slot.and_then(|slot| self.series.get(slot)).map(|series| &series.stored);
             if let Some(Stored::Sourced(sourced)) = stored {

@@ -52,6 +52,8 @@ pub struct Config {
     pub store: StoreLimits,
     /// How many families may be stored.
     pub max_families: usize,
+    /// Bytes for templates of pushes.
+    pub max_templates: usize,
     /// The HTTP side.
     pub http: HttpConfig,
     /// Where own metrics and health are served too; may be empty.
@@ -169,6 +171,7 @@ impl Config {
                 series_per_source: reader.count("max-series-per-source")?,
             },
             max_families: reader.count("max-families")?,
+            max_templates: reader.bytes("max-templates")?,
             http,
             telemetry_listen: reader.optional_addresses("telemetry-listen")?,
             persistence_file: reader.file("persistence.file"),

@@ -119,9 +119,6 @@ pub enum Refusal {
     Lost,
 }
 
-/// Memory for templates of pushes: enough for some hundred thousand series that are pushed again and again.
-const MOST_TEMPLATE_BYTES: usize = 128 << 20;
-
 /// What an [`Ingest`] is built of.
 pub struct IngestParts {
     /// The families.
@@ -132,6 +129,8 @@ pub struct IngestParts {
     pub rules: PushRules,
     /// How much may be stored.
     pub limits: StoreLimits,
+    /// Bytes for templates of pushes.
+    pub max_templates: usize,
     /// What is stored, against the limit of all series.
     pub stored: Arc<Budget>,
     /// How long sources and groups stay.
@@ -175,7 +174,7 @@ impl Ingest {
             rules: RwLock::new(Arc::new(parts.rules.clone())),
             sources: Sources::default(),
             groups: Groups::default(),
-            templates: Templates::new(MOST_TEMPLATE_BYTES),
+            templates: Templates::new(parts.max_templates),
             push_times: [reserve("succeeded"), reserve("failed")],
             ended: std::sync::Mutex::default(),
             removal: Mutex::new(()),

@@ -177,6 +177,7 @@ fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
         shards: Arc::clone(&shards),
         rules: config.push,
         limits: config.store,
+        max_templates: config.max_templates,
         stored,
         lifetimes: config.lifetimes,
         source_key: config.source_key,

@@ -182,6 +182,7 @@ impl Gateway {
             shards: Arc::clone(&shards),
             rules: ours::push_rules(None),
             limits: StoreLimits { series: usize::MAX, series_per_family: usize::MAX, series_per_source: usize::MAX },
+            max_templates: 128 << 20,
             stored,
             lifetimes: Lifetimes::default(),
             source_key: SourceKey::All,

@@ -108,6 +108,12 @@ pub const SETTINGS: &[Setting] = &[
     one("max-inflight", "BYTES", "256MiB", "Bodies being read and decoded at once; beyond it pushes get 503"),
     one("max-queued", "BYTES", "64MiB", "Decoded pushes on their way to one shard; beyond it pushes get 503"),
     one("max-queued-pushes", "COUNT", "65536", "The same, counted in pushes"),
+    one(
+        "max-templates",
+        "BYTES",
+        "128MiB",
+        "Memory for knowing pushes again that come again and again but for their values",
+    ),
     one("max-connections", "COUNT", "25000", "Connections open at once, for each worker"),
     one("max-scrapes", "COUNT", "16", "Scrapes streamed at once; beyond it scrapes get 503"),
     one("header-timeout", "DURATION", "10s", "Time for a request's head to arrive"),

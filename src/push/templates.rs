@@ -8,12 +8,15 @@ use super::template::{Template, hash_beginning};
 use super::{Assembled, Intake, RawPush};
 use crate::model::door::Door;
 use crate::registry::Registry;
+use crate::shard::gate::{Budget, Permit};
 
 /// A bounded store of templates.
 #[derive(Debug)]
 pub struct Templates {
     /// By the low bits of the key, so that workers seldom meet.
     shelves: Vec<Mutex<Shelf>>,
+    /// Bytes that all templates may have.
+    room: Arc<Budget>,
     hasher: ahash::RandomState,
 }
 
@@ -25,18 +28,16 @@ pub struct TemplateKey(u64);
 #[derive(Debug, Default)]
 struct Shelf {
     slots: HashMap<TemplateKey, Slot, ahash::RandomState>,
-    most_bytes: usize,
-    bytes: usize,
     /// Counts the uses of all slots.
     uses: u64,
-    /// No template is taken in before so many uses: those that are here were all used lately.
+    /// No template is made before so many uses: there was no room, and those that are here were all used lately.
     full_until: u64,
 }
 
 /// What is known of the pushes of one key.
 #[derive(Debug, Default)]
 struct Slot {
-    template: Option<Arc<Template>>,
+    template: Option<Kept>,
     last_use: u64,
     /// How often a push was not like the template.
     failures: u32,
@@ -44,13 +45,20 @@ struct Slot {
     skips: u32,
 }
 
+/// A template, and its part of the room.
+#[derive(Debug)]
+struct Kept {
+    template: Arc<Template>,
+    _room: Permit,
+}
+
 impl Templates {
     const SHELVES: usize = 16;
 
     /// Holds templates of up to so many bytes.
     pub fn new(most_bytes: usize) -> Self {
-        let shelf = || Mutex::new(Shelf { most_bytes: most_bytes / Self::SHELVES, ..Shelf::default() });
-        Self { shelves: (0..Self::SHELVES).map(|_| shelf()).collect(), hasher: ahash::RandomState::new() }
+        let shelves = (0..Self::SHELVES).map(|_| Mutex::default()).collect();
+        Self { shelves, room: Budget::new(most_bytes), hasher: ahash::RandomState::new() }
     }
 
     /// The key of a push. `None` if none is made of such: it has no value, or the door looks at each push by itself.
@@ -80,16 +88,30 @@ impl Templates {
         if !self.shelf(key).is_worth_a_template(key) {
             return;
         }
-        match Template::learn(push, intake) {
-            Some(template) => self.shelf(key).put(key, template),
-            None => self.forget(key),
+        let Some(template) = Template::learn(push, intake) else { return self.forget(key) };
+        let bytes = template.bytes();
+        let room = self.room.take(bytes).or_else(|| {
+            self.make_room();
+            self.room.take(bytes)
+        });
+        if let Some(room) = room {
+            self.shelf(key).put(key, Kept { template: Arc::new(template), _room: room });
         }
     }
 
-    fn shelf(&self, key: TemplateKey) -> MutexGuard<'_, Shelf> {
-        // A cache: whatever a panic left of it is as good as any.
-        self.shelves[key.0 as usize % Self::SHELVES].lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets templates go that have not been used for long; if all are in use, those stay, and no others come for a while.
+    fn make_room(&self) {
+        self.shelves.iter().for_each(|shelf| lock(shelf).make_room());
     }
+
+    fn shelf(&self, key: TemplateKey) -> MutexGuard<'_, Shelf> {
+        lock(&self.shelves[key.0 as usize % Self::SHELVES])
+    }
+}
+
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    // A cache: whatever a panic left of it is as good as any.
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shelf {
@@ -100,7 +122,7 @@ impl Shelf {
         let slot = self.slots.get_mut(&key)?;
         self.uses += 1;
         slot.last_use = self.uses;
-        slot.template.clone()
+        slot.template.as_ref().map(|kept| Arc::clone(&kept.template))
     }
 
     /// Whether a push of this key came before, and pushes of it were not in vain compared with a template too often.
@@ -123,33 +145,15 @@ impl Shelf {
         }
     }
 
-    fn put(&mut self, key: TemplateKey, template: Template) {
-        let bytes = template.bytes();
-        if self.bytes + bytes > self.most_bytes {
-            self.make_room();
-        }
-        if self.bytes + bytes > self.most_bytes {
-            return;
-        }
+    fn put(&mut self, key: TemplateKey, kept: Kept) {
         let slot = self.slots.entry(key).or_default();
         slot.last_use = self.uses;
-        self.bytes += bytes;
-        if let Some(before) = slot.template.replace(Arc::new(template)) {
-            self.bytes -= before.bytes();
-        }
+        slot.template = Some(kept);
     }
 
-    /// Lets templates go that have not been used for long; if all are in use, those stay, and no others come for a while.
     fn make_room(&mut self) {
         let (uses, lately) = (self.uses, 4 * self.slots.len() as u64);
-        let bytes = &mut self.bytes;
-        self.slots.retain(|_, slot| {
-            let stays = uses - slot.last_use <= lately;
-            if let Some(template) = slot.template.as_ref().filter(|_| !stays) {
-                *bytes -= template.bytes();
-            }
-            stays
-        });
+        self.slots.retain(|_, slot| uses - slot.last_use <= lately);
         self.full_until = uses + lately;
     }
 
@@ -159,8 +163,6 @@ impl Shelf {
         let slot = self.slots.entry(key).or_default();
         slot.skips = 1 << slot.failures.min(MOST_DOUBLINGS);
         slot.failures += 1;
-        if let Some(template) = slot.template.take() {
-            self.bytes -= template.bytes();
-        }
+        slot.template = None;
     }
 }

@@ -7,10 +7,11 @@ BENCH_FLAGS ?=
 ONLY ?=
 ROUNDS ?= 5
 LOADTEST_FLAGS ?=
+SCALE_FLAGS ?=
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation pushgateway_file selector
 
-.PHONY: run test check bench bench-compare instructions e2e build fuzz loadtest loadtest-build loadtest-test
+.PHONY: run test check bench bench-compare instructions e2e build fuzz loadtest loadtest-build loadtest-scale loadtest-test
 
 ## Build in release mode and serve on port 9091 (RUN_FLAGS="--gauges sum" adds flags).
 run:
@@ -60,6 +61,10 @@ loadtest-build:
 ## The plain body reader, Catchment and the peers that are installed, under the same load (LOADTEST_FLAGS="--rounds 5" adds flags).
 loadtest: build loadtest-build
 	target/loadtest/release/catchment-load compare --peers-dir .peers $(LOADTEST_FLAGS)
+
+## How cost grows with series, pushes, shards, scrapers and connections: docs/performance (SCALE_FLAGS="--quick" takes 4 minutes, not 15).
+loadtest-scale: build loadtest-build
+	target/loadtest/release/catchment-load scale $(SCALE_FLAGS)
 
 ## Formatting, lints and tests of the load generator.
 loadtest-test:

@@ -11,6 +11,7 @@ use crate::content::{Content, Shape};
 use crate::error::Error;
 use crate::load::Plan;
 use crate::requests::{RequestForm, Requests, header_line};
+use crate::scale::Measurement;
 use crate::target::Target;
 
 /// Load for push gateways: any that takes Prometheus' text format over HTTP.
@@ -31,6 +32,8 @@ pub enum Command {
     Plain(PlainOptions),
     /// Measures the plain body reader, Catchment and its peers in turn, with the same bodies
     Compare(CompareOptions),
+    /// Measures how Catchment's cost grows, and writes numbers and plots
+    Scale(ScaleOptions),
 }
 
 /// How a push is sent.
@@ -223,6 +226,23 @@ pub struct CompareOptions {
     /// Writes all measurements as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// Flags of `scale`.
+#[derive(Args, Debug)]
+pub struct ScaleOptions {
+    /// Catchment's binary
+    #[arg(long, value_name = "FILE", default_value = "target/release/catchment")]
+    pub catchment: PathBuf,
+    /// Where numbers and plots are written
+    #[arg(long, value_name = "DIRECTORY", default_value = "docs/performance")]
+    pub out: PathBuf,
+    /// Only these, with commas between them
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<Measurement>,
+    /// One round instead of three, and nothing beyond a million series
+    #[arg(long)]
+    pub quick: bool,
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -14,7 +14,7 @@ use crate::content::{Content, Shape};
 use crate::error::Error;
 use crate::load::{self, LoadResult, Plan};
 use crate::process::Server;
-use crate::record::REFUSAL_BYTES;
+use crate::record::{REFUSAL_BYTES, refusal};
 use crate::requests::{RequestForm, Requests};
 use crate::target::Target;
 use systems::{Role, SYSTEMS, System};
@@ -121,12 +121,10 @@ fn fill(system: &System, server: &Server, stored: usize, timeout: Duration) -> R
         let mut form = form(system, server, "fill", system.fill.min(stored));
         form.content.run = format!("fill-{part}");
         let request = form.render(0, 0)?;
-        let response = runtime.block_on(connection.exchange(&request, REFUSAL_BYTES));
+        let outcome = runtime.block_on(connection.exchange(&request, REFUSAL_BYTES));
         let refused = |got: String| Error::Fill(system.name.to_owned(), got);
-        let response = response.map_err(|fault| refused(fault.word().to_owned()))?;
-        if !(200..300).contains(&response.status()) {
-            let text = String::from_utf8_lossy(response.body()).trim().to_owned();
-            return Err(refused(format!("{} {text}", response.status())));
+        if let Some(refusal) = refusal(&outcome) {
+            return Err(refused(refusal));
         }
         if begin.elapsed() > timeout {
             return Err(refused(format!("{} parts taken within {timeout:?}", part + 1)));

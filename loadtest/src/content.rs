@@ -25,6 +25,8 @@ pub enum Shape {
     Gauges,
     /// Histograms of twelve buckets.
     Histogram,
+    /// Native histograms of twenty buckets; in text their sum and count alone.
+    NativeHistogram,
     /// Summaries of three quantiles.
     Summary,
     /// Of ten series six counters, two gauges, a histogram and a summary.
@@ -40,12 +42,14 @@ pub enum Kind {
     Gauge,
     /// Adds up, bucket by bucket.
     Histogram,
+    /// The same, with buckets that its schema gives.
+    NativeHistogram,
     /// Its sum and count add up.
     Summary,
 }
 
 /// All kinds, in the order of their families in a body.
-pub const KINDS: [Kind; 4] = [Kind::Counter, Kind::Gauge, Kind::Histogram, Kind::Summary];
+pub const KINDS: [Kind; 5] = [Kind::Counter, Kind::Gauge, Kind::Histogram, Kind::NativeHistogram, Kind::Summary];
 
 impl Kind {
     /// The family's name, as text has it. All begin with [`PREFIX`].
@@ -54,6 +58,7 @@ impl Kind {
             Kind::Counter => "load_requests_total",
             Kind::Gauge => "load_queue_depth",
             Kind::Histogram => "load_request_seconds",
+            Kind::NativeHistogram => "load_wait_seconds",
             Kind::Summary => "load_response_bytes",
         }
     }
@@ -63,7 +68,7 @@ impl Kind {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            Kind::Histogram | Kind::NativeHistogram => "histogram",
             Kind::Summary => "summary",
         }
     }
@@ -73,6 +78,7 @@ impl Kind {
         match self {
             Kind::Counter | Kind::Gauge => 1,
             Kind::Histogram => BOUNDS.len() + 3,
+            Kind::NativeHistogram => 3,
             Kind::Summary => QUANTILES.len() + 2,
         }
     }
@@ -120,6 +126,7 @@ impl Content {
             Shape::Counters => Kind::Counter,
             Shape::Gauges => Kind::Gauge,
             Shape::Histogram => Kind::Histogram,
+            Shape::NativeHistogram => Kind::NativeHistogram,
             Shape::Summary => Kind::Summary,
             Shape::Mixed => match index % 10 {
                 0..6 => Kind::Counter,
@@ -180,7 +187,7 @@ impl Content {
             match kind {
                 Kind::Counter => add(family.to_owned(), Content::value(index) as f64),
                 Kind::Gauge => {}
-                Kind::Histogram | Kind::Summary => {
+                Kind::Histogram | Kind::NativeHistogram | Kind::Summary => {
                     add(format!("{family}_sum"), SUM);
                     add(format!("{family}_count"), COUNT as f64);
                 }

@@ -41,6 +41,12 @@ pub enum Error {
     /// A push that prepares a measurement and was refused.
     #[error("expected {0} to take the push that fills it, got {1}")]
     Fill(String, String),
+    /// Pushes of a measurement that were refused or lost.
+    #[error("expected every push to be taken, got {0} that were not: {1}")]
+    Lost(u64, String),
+    /// A process that has ended, or a system that tells nothing of processes.
+    #[error("expected /proc to tell of process {0}, got nothing")]
+    NoProcess(u32),
     /// A file that could not be written.
     #[error("cannot write {0:?}: {1}")]
     Write(PathBuf, std::io::Error),

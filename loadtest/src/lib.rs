@@ -10,6 +10,7 @@
 //! - [`report`], [`plot`]: the outcome as table, JSON, CSV and SVG
 //! - [`plain`]: the server that does the least a gateway can do; [`process`]: servers as child processes
 //! - [`compare`]: all of them in turn, under the same load
+//! - [`scale`]: how cost grows, with series, pushes, shards, scrapers and connections
 //!
 //! A latency is the time from the moment a push was *due* to its answer. If the target stalls, the pushes that had to
 //! wait for it count with their wait.
@@ -28,6 +29,7 @@ pub mod record;
 pub mod report;
 pub mod requests;
 pub mod response;
+pub mod scale;
 pub mod schedule;
 pub mod target;
 pub mod verify;

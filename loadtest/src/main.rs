@@ -6,18 +6,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 
-use catchment_load::arguments::{Arguments, Command, CompareOptions, PlainOptions, RunOptions};
+use catchment_load::arguments::{Arguments, Command, CompareOptions, PlainOptions, RunOptions, ScaleOptions};
 use catchment_load::error::{Error, write};
 use catchment_load::report::Report;
 use catchment_load::target::Target;
 use catchment_load::verify::{Verdict, read_sums};
-use catchment_load::{compare, load, plain, plot};
+use catchment_load::{compare, load, plain, plot, scale};
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => run(&options),
         Command::Plain(options) => serve_plain(&options),
         Command::Compare(options) => compare_all(&options),
+        Command::Scale(options) => measure_scale(&options),
     };
     match done {
         Ok(code) => code,
@@ -88,6 +89,11 @@ fn compare_all(options: &CompareOptions) -> Result<ExitCode, Error> {
     if let Some(path) = &options.json {
         write(path, &format!("{:#}\n", outcome.json()))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure_scale(options: &ScaleOptions) -> Result<ExitCode, Error> {
+    scale::run(options, print)?;
     Ok(ExitCode::SUCCESS)
 }
 

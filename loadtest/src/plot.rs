@@ -1,26 +1,53 @@
-//! A run as a picture: pushes a second above, latencies on a logarithmic scale below, over the same time.
+//! Pictures: panels one above the other over the same axis. A run has pushes a second above, and latencies on a logarithmic scale
+//! below, over its time.
 
 use std::fmt::Write;
 
 use crate::load::Second;
 
 const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 560.0;
 const LEFT: f64 = 80.0;
-const RIGHT: f64 = 110.0;
+const RIGHT: f64 = 130.0;
 const PANEL: f64 = 200.0;
-const TOPS: [f64; 2] = [50.0, 310.0];
+const TOP: f64 = 50.0;
+/// From one panel's top to the next one's.
+const STEP: f64 = 260.0;
+/// Curves of more points are drawn without dots.
+const MOST_DOTS: usize = 16;
 
-/// A line of a panel: its name, its colour, and a value for each second.
-struct Curve<'a> {
-    name: &'a str,
-    colour: &'a str,
-    values: Vec<f64>,
+/// A line of a panel.
+pub struct Curve<'a> {
+    /// What stands beside the panel, in the curve's colour; nothing if it is the only one.
+    pub name: &'a str,
+    /// As SVG has it.
+    pub colour: &'a str,
+    /// From left to right: where on the axis, and the value.
+    pub points: Vec<(f64, f64)>,
 }
 
-/// How values become heights.
+/// Curves of one unit.
+pub struct Panel<'a> {
+    /// What stands above.
+    pub name: &'a str,
+    /// From below to above.
+    pub scale: Scale,
+    /// What is drawn.
+    pub curves: Vec<Curve<'a>>,
+}
+
+/// What all panels stand over.
+pub struct Axis<'a> {
+    /// What stands below.
+    pub name: &'a str,
+    /// From left to right.
+    pub scale: Scale,
+    /// Where it is marked.
+    pub marks: Vec<f64>,
+}
+
+/// How values become places.
 #[derive(Clone, Copy)]
-struct Scale {
+pub struct Scale {
     low: f64,
     high: f64,
     is_logarithmic: bool,
@@ -28,20 +55,33 @@ struct Scale {
 
 impl Scale {
     /// Zero below, the largest value or a little more above.
-    fn linear(largest: f64) -> Scale {
+    pub fn linear(largest: f64) -> Scale {
         Scale { low: 0.0, high: round_up(largest), is_logarithmic: false }
     }
 
-    /// Whole powers of ten that hold all values.
-    fn logarithmic(values: impl Iterator<Item = f64> + Clone) -> Scale {
-        let positive = values.filter(|value| *value > 0.0);
-        let low = 10f64.powf(positive.clone().fold(1e9, f64::min).log10().floor());
-        let high = 10f64.powf(positive.fold(low * 1.5, f64::max).log10().ceil());
+    /// From zero to a value.
+    pub fn until(high: f64) -> Scale {
+        Scale { low: 0.0, high, is_logarithmic: false }
+    }
+
+    /// From a value above zero to another, by factors.
+    pub fn by_factors(low: f64, high: f64) -> Scale {
         Scale { low, high, is_logarithmic: true }
     }
 
-    /// From 0, below, to 1.
+    /// Whole powers of ten that hold all values.
+    pub fn logarithmic(values: impl Iterator<Item = f64> + Clone) -> Scale {
+        let positive = values.filter(|value| *value > 0.0);
+        let low = 10f64.powf(positive.clone().fold(1e9, f64::min).log10().floor());
+        let high = 10f64.powf(positive.fold(low * 1.5, f64::max).log10().ceil());
+        Scale::by_factors(low, high)
+    }
+
+    /// From 0, at the lowest value, to 1.
     fn part(self, value: f64) -> f64 {
+        if self.high <= self.low {
+            return 0.0;
+        }
         if self.is_logarithmic {
             (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
         } else {
@@ -68,55 +108,72 @@ fn round_up(value: f64) -> f64 {
 
 /// Draws a run.
 pub fn svg(title: &str, seconds: &[Second]) -> String {
-    let rate = |count: fn(&Second) -> u64| seconds.iter().map(|second| count(second) as f64 / second.length).collect();
-    let latency = |at: usize| seconds.iter().map(|second| second.latencies[at] as f64 / 1000.0).collect();
-    let rates = [
-        Curve { name: "intended", colour: "#999999", values: rate(|second| second.due) },
-        Curve { name: "acknowledged", colour: "#1b7837", values: rate(|second| second.acknowledged) },
-        Curve { name: "failed", colour: "#c51b1b", values: rate(|second| second.failed) },
+    let curve = |name, colour, value: &dyn Fn(&Second) -> f64| Curve {
+        name,
+        colour,
+        points: seconds.iter().map(|second| (second.end, value(second))).collect(),
+    };
+    let rates = vec![
+        curve("intended", "#999999", &|second| second.due as f64 / second.length),
+        curve("acknowledged", "#1b7837", &|second| second.acknowledged as f64 / second.length),
+        curve("failed", "#c51b1b", &|second| second.failed as f64 / second.length),
     ];
-    let latencies = [
-        Curve { name: "max", colour: "#d6604d", values: latency(2) },
-        Curve { name: "p99", colour: "#b2851e", values: latency(1) },
-        Curve { name: "p50", colour: "#2166ac", values: latency(0) },
+    let latency = |at: usize| move |second: &Second| second.latencies[at] as f64 / 1000.0;
+    let latencies = vec![
+        curve("max", "#d6604d", &latency(2)),
+        curve("p99", "#b2851e", &latency(1)),
+        curve("p50", "#2166ac", &latency(0)),
     ];
-    let all = |curves: &[Curve]| curves.iter().flat_map(|curve| curve.values.clone()).collect::<Vec<f64>>();
-    let ends: Vec<f64> = seconds.iter().map(|second| second.end).collect();
-    let mut picture = head(title);
-    let linear = Scale::linear(all(&rates).into_iter().fold(1.0, f64::max));
-    panel(&mut picture, TOPS[0], "pushes a second", linear, &ends, &rates);
-    let logarithmic = Scale::logarithmic(all(&latencies).into_iter());
-    panel(&mut picture, TOPS[1], "latency, milliseconds", logarithmic, &ends, &latencies);
-    text(&mut picture, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 12.0, "middle", "seconds after the warm-up");
+    let linear = Scale::linear(values(&rates).fold(1.0, f64::max));
+    let logarithmic = Scale::logarithmic(values(&latencies));
+    let last = seconds.last().map_or(1.0, |second| second.end);
+    let marks = (0..=8).map(|eighth| (last * f64::from(eighth) * 12.5).round() / 100.0).collect();
+    let axis = Axis { name: "seconds after the warm-up", scale: Scale::until(last), marks };
+    let rates = Panel { name: "pushes a second", scale: linear, curves: rates };
+    let latencies = Panel { name: "latency, milliseconds", scale: logarithmic, curves: latencies };
+    figure(title, &axis, &[rates, latencies])
+}
+
+fn values<'a>(curves: &'a [Curve]) -> impl Iterator<Item = f64> + Clone + 'a {
+    curves.iter().flat_map(|curve| curve.points.iter().map(|(_, value)| *value))
+}
+
+/// Draws panels over an axis.
+pub fn figure(title: &str, axis: &Axis, panels: &[Panel]) -> String {
+    let height = TOP + STEP * panels.len() as f64 - 10.0;
+    let mut picture = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
+         font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n"
+    );
+    text(&mut picture, LEFT, 24.0, "start", title);
+    for (place, panel) in panels.iter().enumerate() {
+        draw(&mut picture, TOP + STEP * place as f64, axis, panel);
+    }
+    text(&mut picture, (LEFT + WIDTH - RIGHT) / 2.0, height - 12.0, "middle", axis.name);
     picture.push_str("</svg>\n");
     picture
 }
 
-fn head(title: &str) -> String {
-    let mut picture = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
-    );
-    text(&mut picture, LEFT, 24.0, "start", title);
-    picture
-}
-
-fn panel(picture: &mut String, top: f64, name: &str, scale: Scale, ends: &[f64], curves: &[Curve]) {
-    let last = ends.last().copied().unwrap_or(1.0);
-    let x = |second: f64| LEFT + second / last * (WIDTH - LEFT - RIGHT);
-    let y = |value: f64| top + PANEL * (1.0 - scale.part(value));
-    text(picture, LEFT, top - 8.0, "start", name);
-    for mark in scale.marks() {
+fn draw(picture: &mut String, top: f64, axis: &Axis, panel: &Panel) {
+    let x = |at: f64| LEFT + axis.scale.part(at) * (WIDTH - LEFT - RIGHT);
+    let y = |value: f64| top + PANEL * (1.0 - panel.scale.part(value));
+    text(picture, LEFT, top - 8.0, "start", panel.name);
+    for mark in panel.scale.marks() {
         line(picture, [(LEFT, y(mark)), (WIDTH - RIGHT, y(mark))], "#dddddd");
         text(picture, LEFT - 6.0, y(mark) + 4.0, "end", &number(mark));
     }
-    for eighth in 0..=8 {
-        let second = last * f64::from(eighth) / 8.0;
-        text(picture, x(second), top + PANEL + 16.0, "middle", &number((second * 100.0).round() / 100.0));
+    for mark in &axis.marks {
+        text(picture, x(*mark), top + PANEL + 16.0, "middle", &number(*mark));
     }
-    for (place, curve) in curves.iter().enumerate() {
-        let points = ends.iter().zip(&curve.values).map(|(end, value)| (x(*end), y(*value)));
-        line(picture, points, curve.colour);
+    for (place, curve) in panel.curves.iter().enumerate() {
+        let points = curve.points.iter().map(|(at, value)| (x(*at), y(*value)));
+        line(picture, points.clone(), curve.colour);
+        if curve.points.len() <= MOST_DOTS {
+            points.for_each(|point| dot(picture, point, curve.colour));
+        }
+        if curve.name.is_empty() {
+            continue;
+        }
         let beside = top + 14.0 + 18.0 * place as f64;
         line(picture, [(WIDTH - RIGHT + 8.0, beside - 4.0), (WIDTH - RIGHT + 24.0, beside - 4.0)], curve.colour);
         text(picture, WIDTH - RIGHT + 28.0, beside, "start", curve.name);
@@ -131,6 +188,11 @@ fn line(picture: &mut String, points: impl IntoIterator<Item = (f64, f64)>, colo
         "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>",
         points.join(" ")
     );
+}
+
+fn dot(picture: &mut String, (x, y): (f64, f64), colour: &str) {
+    // Writing to a string does not fail.
+    let _ = writeln!(picture, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
 }
 
 fn text(picture: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
@@ -162,6 +224,10 @@ mod tests {
             ["0.01", "0.1", "1", "10", "100"]
         );
         assert_eq!([0.0, 0.01, 1.0, 100.0].map(|value| scale.part(value)), [0.0, 0.0, 0.5, 1.0]);
+        assert_eq!([0.0, 2.0, 4.0].map(|value| Scale::until(4.0).part(value)), [0.0, 0.5, 1.0]);
+        assert_eq!([1.0, 10.0, 100.0].map(|value| Scale::by_factors(1.0, 100.0).part(value)), [0.0, 0.5, 1.0]);
+        // An axis with a single point.
+        assert_eq!([Scale::until(0.0).part(0.0), Scale::by_factors(5.0, 5.0).part(5.0)], [0.0, 0.0]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Servers as child processes, and the processor time of any process. Linux alone tells that, in `/proc`.
+//! Servers as child processes, and the processor time and memory of any process. Linux alone tells those, in `/proc`.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -29,6 +29,26 @@ fn ticks(stat: &str) -> Option<u32> {
     let user: u32 = fields.next()?.parse().ok()?;
     let system: u32 = fields.next()?.parse().ok()?;
     Some(user + system)
+}
+
+/// Bytes of a process that are in memory.
+pub fn resident_memory(pid: u32) -> Option<u64> {
+    resident(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+/// In kibibytes there.
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}
+
+/// How many files and sockets this process may have open, and those that it starts. None if there is no limit.
+pub fn open_files_limit() -> Option<usize> {
+    soft_limit(&std::fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+fn soft_limit(limits: &str) -> Option<usize> {
+    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// A server that ends with its value.
@@ -110,6 +130,19 @@ mod tests {
         assert_eq!(ticks(stat), Some(280));
         assert_eq!(ticks("12 (a"), None);
         assert_eq!(cpu_time(std::process::id()).is_some(), cfg!(target_os = "linux"));
+    }
+
+    #[test]
+    fn memory_and_limits_are_read_from_their_lines() {
+        let status = "Name:\tcatchment\nVmHWM:\t    9000 kB\nVmRSS:\t    8123 kB\nThreads:\t7\n";
+        assert_eq!(resident(status), Some(8123 * 1024));
+        assert_eq!(resident("Name:\tcatchment\n"), None);
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max processes             7                    9                    processes\n\
+                      Max open files            {}                20000                files\n";
+        assert_eq!(soft_limit(&limits.replace("{}", "1024")), Some(1024));
+        assert_eq!(soft_limit(&limits.replace("{}", "unlimited")), None);
+        assert_eq!(resident_memory(std::process::id()).is_some(), cfg!(target_os = "linux"));
     }
 
     #[test]

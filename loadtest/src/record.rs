@@ -44,9 +44,8 @@ impl Outcomes {
                 *self.statuses.entry(response.status()).or_default() += 1;
                 let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST);
                 self.latencies.saturating_record(micros);
-                if !is_success(response.status()) && self.refusal.is_none() {
-                    let text = String::from_utf8_lossy(response.body());
-                    self.refusal = Some(format!("{} {}", response.status(), text.trim()));
+                if self.refusal.is_none() {
+                    self.refusal = refusal(outcome);
                 }
             }
             Err(fault) => *self.faults.entry(*fault).or_default() += 1,
@@ -92,6 +91,18 @@ impl Outcomes {
         let is_unclear = |status: u16| status >= 500 && status != 503;
         unanswered
             + self.statuses.iter().filter(|(status, _)| is_unclear(**status)).map(|(_, count)| count).sum::<u64>()
+    }
+}
+
+/// Why a push was not taken, if it was not: status and text, or what became of the exchange.
+pub fn refusal(outcome: &Result<ResponseReader, Fault>) -> Option<String> {
+    match outcome {
+        Ok(response) if is_success(response.status()) => None,
+        Ok(response) => {
+            let text = String::from_utf8_lossy(response.body());
+            Some(format!("{} {}", response.status(), text.trim()))
+        }
+        Err(fault) => Some(fault.word().to_owned()),
     }
 }
 
@@ -150,6 +161,12 @@ mod tests {
             outcomes.count(&outcome, Duration::from_millis(1));
             assert_eq!((outcomes.acknowledged(), outcomes.failed(), outcomes.unknown()), expected, "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn what_is_refused_says_why() {
+        let cases = [(answer(202), None), (answer(429), Some("429 no")), (Err(Fault::Reset), Some("reset"))];
+        cases.iter().for_each(|(outcome, expected)| assert_eq!(refusal(outcome).as_deref(), *expected));
     }
 
     #[test]

@@ -50,12 +50,15 @@ pub struct ResponseReader {
     body: Vec<u8>,
     /// Bytes of the body that are kept; the rest is read and dropped.
     kept: usize,
+    /// Bytes of the body that have come.
+    body_bytes: u64,
 }
 
 impl ResponseReader {
     /// A reader that keeps so many bytes of the body.
     pub fn new(kept: usize) -> ResponseReader {
-        ResponseReader { stage: Stage::Head, pending: Vec::new(), status: 0, keeps_open: true, body: Vec::new(), kept }
+        let (pending, body) = (Vec::new(), Vec::new());
+        ResponseReader { stage: Stage::Head, pending, status: 0, keeps_open: true, body, kept, body_bytes: 0 }
     }
 
     /// The status, once the head is there.
@@ -71,6 +74,11 @@ impl ResponseReader {
     /// What was kept of the body.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Bytes of the body that have come, whether they were kept or not.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
     }
 
     /// Takes the next piece. True when the response is complete.
@@ -122,6 +130,7 @@ impl ResponseReader {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
+        self.body_bytes += bytes.len() as u64;
         let room = self.kept.saturating_sub(self.body.len()).min(bytes.len());
         self.body.extend_from_slice(&bytes[..room]);
     }
@@ -302,7 +311,7 @@ mod tests {
     fn only_so_much_is_kept() {
         let mut reader = ResponseReader::new(3);
         assert!(reader.feed(b"HTTP/1.1 400 Bad\r\nContent-Length: 5\r\n\r\nwrong").unwrap());
-        assert_eq!(reader.body(), b"wro");
+        assert_eq!((reader.body(), reader.body_bytes()), (&b"wro"[..], 5));
     }
 
     proptest! {

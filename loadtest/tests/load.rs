@@ -124,6 +124,14 @@ fn lost_pushes_are_found() {
 }
 
 #[test]
+fn nothing_is_measured_without_a_gateway() {
+    let output = Command::new(PROGRAM).args(["scale", "--catchment", "nowhere/catchment"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = "catchment-load: expected a program at nowhere/catchment, got none\n";
+    assert_eq!((output.status.code(), &*said), (Some(2), expected));
+}
+
+#[test]
 fn flags_that_make_no_load_are_refused() {
     let cases = [
         (vec!["--connections", "0"], "expected at least one of the connections, got none"),

@@ -209,7 +209,7 @@ async fn read_body(headers: &HeaderMap, payload: Payload, state: &AppState) -> R
         return Err(HttpRefusal::BodyTooLarge { limit });
     }
     let mut permit = state.inflight.take(0).ok_or(HttpRefusal::Busy)?;
-    let mut chunks = Chunks { first: Bytes::new(), rest: BytesMut::new() };
+    let mut chunks = Chunks { declared, first: Bytes::new(), rest: BytesMut::new() };
     let timeout = state.parts.config.body_timeout;
     match tokio::time::timeout(timeout, chunks.read(payload, limit, &mut permit)).await {
         Ok(outcome) => outcome.map(|()| (chunks.into_bytes(), permit)),
@@ -219,6 +219,8 @@ async fn read_body(headers: &HeaderMap, payload: Payload, state: &AppState) -> R
 
 /// A body as it comes: one chunk is kept as it is, more are put together.
 struct Chunks {
+    /// Its length, as far as the head tells.
+    declared: usize,
     first: Bytes,
     rest: BytesMut,
 }
@@ -244,6 +246,8 @@ impl Chunks {
             return;
         }
         if self.rest.is_empty() {
+            // The system gives the memory only when it is written to.
+            self.rest.reserve(self.declared);
             self.rest.extend_from_slice(&self.first);
         }
         self.rest.extend_from_slice(&chunk);

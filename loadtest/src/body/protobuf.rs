@@ -6,6 +6,11 @@ const VARINT: u64 = 0;
 const FIXED_64: u64 = 1;
 const LENGTH: u64 = 2;
 
+/// Each bucket's bound is the eighth root of two times the last one's.
+const SCHEMA: i64 = 3;
+/// What client libraries begin with.
+const ZERO_THRESHOLD: f64 = 2.938735877055719e-39;
+
 /// Renders a body: each family with its length before it.
 pub fn render(content: &Content, pusher: u64, step: u64) -> Vec<u8> {
     let mut body = Vec::new();
@@ -33,7 +38,7 @@ fn type_number(kind: Kind) -> u64 {
         Kind::Counter => 0,
         Kind::Gauge => 1,
         Kind::Summary => 2,
-        Kind::Histogram => 4,
+        Kind::Histogram | Kind::NativeHistogram => 4,
     }
 }
 
@@ -49,7 +54,7 @@ fn metric(kind: Kind, index: usize, labels: &[(&str, String)]) -> Vec<u8> {
         Kind::Gauge => 2,
         Kind::Counter => 3,
         Kind::Summary => 4,
-        Kind::Histogram => 7,
+        Kind::Histogram | Kind::NativeHistogram => 7,
     };
     message(&mut metric, field, &value(kind, index));
     metric
@@ -63,23 +68,57 @@ fn value(kind: Kind, index: usize) -> Vec<u8> {
     }
     number(&mut value, 1, COUNT);
     double(&mut value, 2, SUM);
-    let mut part = Vec::new();
-    if kind == Kind::Summary {
-        for (quantile, at) in QUANTILES {
-            part.clear();
-            double(&mut part, 1, quantile);
-            double(&mut part, 2, at);
-            message(&mut value, 3, &part);
-        }
-    } else {
-        for (bound, count) in BOUNDS.iter().zip(BUCKETS).chain([(&f64::INFINITY, COUNT)]) {
-            part.clear();
-            number(&mut part, 1, count);
-            double(&mut part, 2, *bound);
-            message(&mut value, 3, &part);
-        }
+    match kind {
+        Kind::Summary => quantiles(&mut value),
+        Kind::NativeHistogram => native_buckets(&mut value),
+        _ => buckets(&mut value),
     }
     value
+}
+
+fn quantiles(value: &mut Vec<u8>) {
+    let mut part = Vec::new();
+    for (quantile, at) in QUANTILES {
+        part.clear();
+        double(&mut part, 1, quantile);
+        double(&mut part, 2, at);
+        message(value, 3, &part);
+    }
+}
+
+fn buckets(value: &mut Vec<u8>) {
+    let mut part = Vec::new();
+    for (bound, count) in BOUNDS.iter().zip(BUCKETS).chain([(&f64::INFINITY, COUNT)]) {
+        part.clear();
+        number(&mut part, 1, count);
+        double(&mut part, 2, *bound);
+        message(value, 3, &part);
+    }
+}
+
+/// Twenty buckets in two runs with a gap between them; the last two count two, the others one.
+fn native_buckets(value: &mut Vec<u8>) {
+    const SPANS: [(i64, u64); 2] = [(-8, 12), (2, 8)];
+    const COUNTS: [i64; 20] = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2];
+    number(value, 5, zigzag(SCHEMA));
+    double(value, 6, ZERO_THRESHOLD);
+    for (gap, length) in SPANS {
+        let mut span = Vec::new();
+        number(&mut span, 1, zigzag(gap));
+        number(&mut span, 2, length);
+        message(value, 12, &span);
+    }
+    let (mut deltas, mut before) = (Vec::new(), 0);
+    for count in COUNTS {
+        varint(&mut deltas, zigzag(count - before));
+        before = count;
+    }
+    message(value, 13, &deltas);
+}
+
+/// Small numbers of either sign in few bytes.
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
 }
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {
@@ -119,6 +158,21 @@ mod tests {
             varint(&mut out, value);
             assert_eq!(out, bytes);
         }
+    }
+
+    #[test]
+    fn numbers_of_either_sign() {
+        let cases = [(0, 0), (-1, 1), (1, 2), (-8, 15), (i64::MIN, u64::MAX)];
+        cases.iter().for_each(|(number, expected)| assert_eq!(zigzag(*number), *expected, "{number}"));
+    }
+
+    #[test]
+    fn native_buckets_are_runs_and_differences() {
+        let mut value = Vec::new();
+        native_buckets(&mut value);
+        let spans = [12 << 3 | 2, 4, 8, 15, 16, 12, 12 << 3 | 2, 4, 8, 4, 16, 8];
+        let deltas = [&[13 << 3 | 2, 20, 2][..], &[0; 17], &[2, 0]].concat();
+        assert_eq!(value[value.len() - spans.len() - deltas.len()..], [&spans[..], &deltas].concat());
     }
 
     #[test]

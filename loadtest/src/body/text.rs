@@ -49,13 +49,14 @@ fn series(body: &mut String, kind: Kind, index: usize, labels: &str) {
             }
             line(body, format_args!("{family}_bucket{{{labels},le=\"+Inf\"}} {COUNT}"));
         }
+        Kind::NativeHistogram => line(body, format_args!("{family}_bucket{{{labels},le=\"+Inf\"}} {COUNT}")),
         Kind::Summary => {
             for (quantile, value) in QUANTILES {
                 line(body, format_args!("{family}{{{labels},quantile=\"{quantile:?}\"}} {value}"));
             }
         }
     }
-    if matches!(kind, Kind::Histogram | Kind::Summary) {
+    if matches!(kind, Kind::Histogram | Kind::NativeHistogram | Kind::Summary) {
         line(body, format_args!("{family}_sum{{{labels}}} {SUM}"));
         line(body, format_args!("{family}_count{{{labels}}} {COUNT}"));
     }

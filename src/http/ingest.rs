@@ -246,8 +246,8 @@ impl Chunks {
             return;
         }
         if self.rest.is_empty() {
-            // The system gives the memory only when it is written to.
-            self.rest.reserve(self.declared);
+            const AT_ONCE: usize = 4 << 20;
+            self.rest.reserve(self.declared.min(AT_ONCE));
             self.rest.extend_from_slice(&self.first);
         }
         self.rest.extend_from_slice(&chunk);

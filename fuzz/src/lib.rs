@@ -1,8 +1,10 @@
 //! The way of a push and of a scrape without sockets and actors, with properties in place of answers: what is taken once is
 //! taken again and means by its door what it did before, and every page is read again.
 
+mod bodies;
 mod gateway;
 mod reading;
+pub mod templates;
 
 use catchment::exposition::format::PushFormat;
 use catchment::model::door::Door;

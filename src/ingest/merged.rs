@@ -68,9 +68,11 @@ impl Ingest {
         loop {
             let (assembled, template) = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
             let samples = assembled.samples;
-            match self.hand_over(assembled, pushed, source).await? {
+            let handed_over = self.hand_over(assembled, pushed, source).await;
+            // Part of a push that was lost on its way may wait too.
+            self.parts.shards.work();
+            match handed_over? {
                 Some(acknowledgement) => {
-                    self.parts.shards.work();
                     self.parts.metrics.samples(samples);
                     return if acknowledgement.is_applied().await { Ok(()) } else { Err(Refusal::Lost) };
                 }

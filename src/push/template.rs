@@ -23,7 +23,7 @@ use crate::model::value::{Histogram, Millis};
 use crate::registry::{Registry, Wanted};
 use crate::shard::batch::{Batch, SeriesRule, SlotHint};
 use places::{Place, Places};
-use values::{Variable, read_varint, variables, with_markers, without_fixed_lengths};
+use values::{LONGEST_DECIMAL, Variable, read_varint, variables, with_markers, without_fixed_lengths};
 
 /// A push as it was assembled once, and where each of its values has gone.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Template {
             rest = rest.strip_prefix(&self.same[same_start..*same_end as usize])?;
             same_start = *same_end as usize;
             let (value, length) = match variable {
-                Variable::Decimal => read_float(rest)?,
+                Variable::Decimal => read_float(rest).filter(|(_, length)| *length <= LONGEST_DECIMAL)?,
                 Variable::Double => (f64::from_le_bytes(*rest.first_chunk()?), 8),
                 Variable::Count => read_count(rest)?,
                 Variable::Length => {
@@ -157,12 +157,17 @@ impl Template {
 
     /// Memory held, roughly.
     pub fn bytes(&self) -> usize {
-        const FAMILY: usize = 128;
+        let of_batch = |batch: &Batch| size_of::<Batch>() + batch.bytes() + batch.len() * size_of::<SlotHint>();
+        let of_family =
+            |planned: &PlannedFamily| size_of::<PlannedFamily>() + planned.help.as_ref().map_or(0, String::len);
         size_of::<Self>()
             + self.same.len()
             + size_of_val(&self.steps[..])
-            + self.families.len() * FAMILY
-            + self.batches.iter().map(|batch| batch.bytes() + batch.len() * size_of::<SlotHint>()).sum::<usize>()
+            + size_of_val(&self.further_places[..])
+            + size_of_val(&self.rules[..])
+            + self.unclaimed.iter().map(|name| size_of_val(name) + name.len()).sum::<usize>()
+            + self.families.iter().map(of_family).sum::<usize>()
+            + self.batches.iter().map(of_batch).sum::<usize>()
     }
 }
 

@@ -39,10 +39,17 @@ struct Shelf {
 struct Slot {
     template: Option<Kept>,
     last_use: u64,
+    /// How often the template was used.
+    fills: u32,
     /// How often a push was not like the template.
     failures: u32,
     /// Pushes to come that are not worth a template.
     skips: u32,
+}
+
+impl Slot {
+    /// A template used more often was worth making, whatever came then.
+    const OFTEN: u32 = 16;
 }
 
 /// A template, and its part of the room.
@@ -73,14 +80,19 @@ impl Templates {
         let template = self.shelf(key).template(key)?;
         let filled = template.fill(push, registry);
         if filled.is_none() {
-            self.forget(key);
+            self.differs(key);
         }
         filled
     }
 
-    /// Forgets the template: the push is not like it, or the families are not any more what it says they are.
+    /// Forgets the template: the families are not any more what it says they are.
     pub fn forget(&self, key: TemplateKey) {
         self.shelf(key).forget(key);
+    }
+
+    /// Pushes of this key are not alike, or not worth a template.
+    fn differs(&self, key: TemplateKey) {
+        self.shelf(key).differs(key);
     }
 
     /// Takes note of a push that was taken apart without fault. If one of its key was before, a template is made.
@@ -88,8 +100,12 @@ impl Templates {
         if !self.shelf(key).is_worth_a_template(key) {
             return;
         }
-        let Some(template) = Template::learn(push, intake) else { return self.forget(key) };
+        let Some(template) = Template::learn(push, intake) else { return self.differs(key) };
         let bytes = template.bytes();
+        if bytes > self.room.limit() {
+            // There will never be room: no others need go for it.
+            return self.differs(key);
+        }
         let room = self.room.take(bytes).or_else(|| {
             self.make_room();
             self.room.take(bytes)
@@ -115,24 +131,28 @@ fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
 }
 
 impl Shelf {
-    /// Slots without a template: they take little, but there is no end of them.
+    /// Slots: those without a template take little, but there is no end of keys.
     const MOST_SLOTS: usize = 16 * 1024;
 
     fn template(&mut self, key: TemplateKey) -> Option<Arc<Template>> {
         let slot = self.slots.get_mut(&key)?;
         self.uses += 1;
         slot.last_use = self.uses;
-        slot.template.as_ref().map(|kept| Arc::clone(&kept.template))
+        let kept = slot.template.as_ref()?;
+        slot.fills = slot.fills.saturating_add(1);
+        Some(Arc::clone(&kept.template))
     }
 
     /// Whether a push of this key came before, and pushes of it were not in vain compared with a template too often.
     fn is_worth_a_template(&mut self, key: TemplateKey) -> bool {
-        if self.slots.len() >= Self::MOST_SLOTS && !self.slots.contains_key(&key) {
-            self.slots.retain(|_, slot| slot.template.is_some());
-        }
         self.uses += 1;
         let is_full = self.uses < self.full_until;
+        if self.slots.len() >= Self::MOST_SLOTS && !is_full {
+            self.make_room();
+        }
+        let has_room = self.slots.len() < Self::MOST_SLOTS;
         match self.slots.get_mut(&key) {
+            None if !has_room => false,
             None => {
                 self.slots.insert(key, Slot { last_use: self.uses, ..Slot::default() });
                 false
@@ -157,12 +177,22 @@ impl Shelf {
         self.full_until = uses + lately;
     }
 
-    /// The next template of this key is made later and later: pushes of it are not alike.
     fn forget(&mut self, key: TemplateKey) {
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.template = None;
+        }
+    }
+
+    /// The next template of this key is made later and later, until some are used often.
+    fn differs(&mut self, key: TemplateKey) {
         const MOST_DOUBLINGS: u32 = 10;
         let slot = self.slots.entry(key).or_default();
+        if slot.fills > Slot::OFTEN {
+            slot.failures = 0;
+        }
         slot.skips = 1 << slot.failures.min(MOST_DOUBLINGS);
         slot.failures += 1;
+        slot.fills = 0;
         slot.template = None;
     }
 }

@@ -95,8 +95,8 @@ impl Keys {
     }
 }
 
-/// Where a shard found a series: its slot, and how many series had left the shard when one left that slot or one near it. Those
-/// are less than 2^36, which take months at a million a second; beyond, the count begins anew.
+/// Where a shard found a series: its slot, and how many series had left the shard when one left that slot or one near it. The
+/// count begins anew after 2^36, so a hint would have to lie unused for exactly as many removals to be taken for a good one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotHint(u64);
 

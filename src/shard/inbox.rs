@@ -4,7 +4,7 @@
 //! jobs, and all behind them, are left to the shard's own thread.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::job::{Job, Shard};
@@ -12,6 +12,8 @@ use super::job::{Job, Shard};
 /// A shard and what waits for it.
 pub(super) struct Inbox {
     waiting: Mutex<VecDeque<Job>>,
+    /// How many they are, for those who only look whether they have left something here.
+    count: AtomicUsize,
     shard: Mutex<Shard>,
     /// Whether the shard's own thread has been called and has not come yet.
     is_called: AtomicBool,
@@ -22,7 +24,7 @@ pub(super) struct Inbox {
 pub(super) enum Hand {
     /// The shard's own thread: it does everything.
     Own,
-    /// A thread with work of its own: it does a few short jobs.
+    /// A thread with work of its own: it does some short jobs.
     Passing,
 }
 
@@ -40,17 +42,24 @@ pub(super) enum Left {
 pub(super) struct Broken;
 
 impl Inbox {
-    /// Jobs that a passing thread does at once: others' among them, so that its own request does not wait for ever.
-    const MOST_IN_PASSING: usize = 32;
+    /// Series of the jobs that a passing thread goes on after: others' are among them, and its own request waits.
+    const MOST_IN_PASSING: usize = 4096;
 
     /// Nothing waits yet.
     pub fn new(shard: Shard) -> Self {
-        Self { waiting: Mutex::default(), shard: Mutex::new(shard), is_called: AtomicBool::new(false) }
+        let (count, is_called) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { waiting: Mutex::default(), count, shard: Mutex::new(shard), is_called }
     }
 
     /// Puts a job behind the others. Someone has to [`Self::work`] then.
     pub fn put(&self, job: Job) {
+        self.count.fetch_add(1, Ordering::Relaxed);
         self.waiting().push_back(job);
+    }
+
+    /// Whether nothing waits that the asking thread has put here.
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
     }
 
     /// Whether no job has failed half-way.
@@ -97,20 +106,24 @@ impl Inbox {
             }
         };
         while let Some(job) = self.next(hand, *done) {
+            // At least one: there is no end of empty jobs.
+            *done += job.series().max(1);
             shard.run(job);
-            *done += 1;
         }
         Ok(true)
     }
 
     fn next(&self, hand: Hand, done: usize) -> Option<Job> {
         let mut waiting = self.waiting();
-        waiting.front().is_some_and(|next| hand.takes(next, done)).then(|| waiting.pop_front())?
+        let job = waiting.front().is_some_and(|next| hand.takes(next, done)).then(|| waiting.pop_front())??;
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        Some(job)
     }
 
     /// Drops all jobs: whoever waits for them learns that they are lost.
     fn discard(&self) {
         let jobs = std::mem::take(&mut *self.waiting());
+        self.count.fetch_sub(jobs.len(), Ordering::Relaxed);
         drop(jobs);
     }
 
@@ -121,6 +134,7 @@ impl Inbox {
 }
 
 impl Hand {
+    /// Whether the next job is for this hand, which has done jobs of so many series.
     fn takes(self, job: &Job, done: usize) -> bool {
         self == Self::Own || (job.is_short() && done < Inbox::MOST_IN_PASSING)
     }
@@ -216,9 +230,9 @@ mod tests {
     #[test]
     fn a_passing_thread_does_not_work_for_ever() {
         let fixture = Fixture::new();
-        let _pushes: Vec<_> = (0..100).map(|_| fixture.put_batch(0)).collect();
+        let _pushes: Vec<_> = (0..1000).map(|_| fixture.put_batch(0)).collect();
         let rounds = (0..10).take_while(|_| fixture.inbox.work(Hand::Passing) == Ok(Left::Jobs)).count();
-        assert_eq!(rounds, 100 / Inbox::MOST_IN_PASSING);
+        assert_eq!(rounds, 1000 * SERIES / Inbox::MOST_IN_PASSING);
     }
 
     #[test]

@@ -36,9 +36,18 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// Whether it takes microseconds: then it is not worth waking a thread for.
+    /// Whether its time depends on a push alone: mostly it takes microseconds, and is not worth waking a thread for.
     pub fn is_short(&self) -> bool {
         matches!(self, Self::Ingest { .. } | Self::Replace { .. } | Self::Inspect { .. })
+    }
+
+    /// Series that it changes or looks up, roughly: what its time depends on.
+    pub fn series(&self) -> usize {
+        match self {
+            Self::Ingest { batch, .. } | Self::Inspect { batch, .. } => batch.len(),
+            Self::Replace { batch, change, .. } => batch.len() + change.group.series(),
+            _ => 0,
+        }
     }
 }
 

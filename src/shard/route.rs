@@ -148,9 +148,9 @@ impl ShardSet {
 
     /// Does the short jobs that wait, as far as the shards are free; what remains is left to their threads.
     pub fn work(&self) {
-        for shard in &self.shards {
+        for shard in self.shards.iter().filter(|shard| !shard.inbox.is_empty()) {
             if shard.inbox.work(Hand::Passing) == Ok(Left::Jobs) {
-                // Whoever waits for what a dead thread does not do learns of it when its job is dropped.
+                // Without its thread the shard is down, and readiness says so.
                 let _ = shard.call();
             }
         }

@@ -49,6 +49,13 @@ struct Sent {
     part: u64,
 }
 
+/// Notes the part of an update, if it is one; mostly none is.
+fn note(parts: &mut Option<Box<UpdateParts>>, part: u64, note: impl FnOnce(&mut UpdateParts)) {
+    if part != 0 {
+        note(parts.get_or_insert_default());
+    }
+}
+
 /// A series' name in a batch, by its index among those of its shape.
 type SeriesAt = fn(&Batch, usize) -> Option<SeriesRef>;
 
@@ -72,7 +79,7 @@ impl Merger<'_, '_> {
                     at
                 }
                 None => {
-                    UpdateParts::note(&mut parts.get_or_insert_default().numbers, numbers.len(), part);
+                    note(parts, part, |parts| UpdateParts::note(&mut parts.numbers, numbers.len(), part));
                     numbers.push(NumberUpdate { series, value: update.value });
                     numbers.len() - 1
                 }
@@ -98,7 +105,7 @@ impl Merger<'_, '_> {
             match before {
                 Some(at) => add_histogram(&mut histograms[at].histogram, histogram),
                 None => {
-                    UpdateParts::note(&mut parts.get_or_insert_default().histograms, histograms.len(), part);
+                    note(parts, part, |parts| UpdateParts::note(&mut parts.histograms, histograms.len(), part));
                     histograms.push(HistogramUpdate { series, histogram });
                 }
             }
@@ -121,7 +128,7 @@ impl Merger<'_, '_> {
                     add_summary(&mut summaries[at].summary, &summary);
                 }
                 None => {
-                    UpdateParts::note(&mut parts.get_or_insert_default().summaries, summaries.len(), part);
+                    note(parts, part, |parts| UpdateParts::note(&mut parts.summaries, summaries.len(), part));
                     summaries.push(SummaryUpdate { series, summary });
                 }
             }

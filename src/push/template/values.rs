@@ -7,6 +7,9 @@ use smallvec::SmallVec;
 use crate::exposition::format::PushFormat;
 use crate::exposition::number::read_float;
 
+/// Bytes of a number as text, at the most: markers take as many, so whatever is filled in is within the limit of a line.
+pub(super) const LONGEST_DECIMAL: usize = 32;
+
 /// Something that changes from push to push, or its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Variable {
@@ -162,6 +165,8 @@ impl Messages<'_> {
                     }
                     return Some((start..self.at, variable));
                 }
+                // A count as a float takes the whole one's place, or not, by its value.
+                (None, EIGHT_BYTES) if matches!(kind, Kind::Histogram | Kind::Bucket) && tag >> 3 == 4 => return None,
                 (None, VARINT) => _ = self.varint()?,
                 (None, EIGHT_BYTES) => self.skip(8)?,
                 (None, BYTES) => {
@@ -219,7 +224,7 @@ pub(super) fn with_markers(body: &[u8], variables: &[(Range<usize>, Variable)], 
         marked.extend_from_slice(&body[at..span.start]);
         at = span.end;
         match variable {
-            Variable::Decimal => marked.extend_from_slice(itoa::Buffer::new().format(marker).as_bytes()),
+            Variable::Decimal => marked.extend_from_slice(format!("{marker:0LONGEST_DECIMAL$}").as_bytes()),
             Variable::Double => marked.extend_from_slice(&(marker as f64).to_le_bytes()),
             Variable::Count => marked.extend_from_slice(&wide_varint::<9>(marker)),
             Variable::Length => {

@@ -135,11 +135,10 @@ fn what_is_said_of_names_that_nobody_has_does_not_matter_until_somebody_has_them
 
 #[test]
 fn openmetrics_has_templates() {
-    let body = "# TYPE c counter\n# UNIT c_s s\n# TYPE c_s counter\nc_total{a=\"1\"} 1\n# EOF\n";
-    let body = body.replace("# UNIT c_s s\n# TYPE c_s counter\n", "");
+    let body = "# TYPE c counter\nc_total{a=\"1\"} 1\n# EOF\n";
     let mut gateway = Gateway::new(Fixture::new(2));
     let group = GroupLabels::default();
-    let is_filled = |_| gateway.push(PushFormat::OpenMetrics, &body, &group).is_some();
+    let is_filled = |_| gateway.push(PushFormat::OpenMetrics, body, &group).is_some();
     assert_eq!([(); 4].map(is_filled), [false, false, true, true]);
 }
 
@@ -335,4 +334,61 @@ proptest! {
             gateway.text(&body);
         }
     }
+}
+
+#[test]
+fn what_a_push_fixes_is_never_a_place_for_its_values() {
+    use proto::{Bucket, Gauge, Histogram, Metric, MetricFamily, MetricType};
+    // A count as a float does not change from push to push, whatever number it is.
+    let push = |value: f64| {
+        let gauge = Metric { gauge: Some(Gauge { value: Some(value) }), ..Metric::default() };
+        let bucket =
+            Bucket { cumulative_count_float: Some((1u64 << 45) as f64), upper_bound: Some(1.0), ..Bucket::default() };
+        let histogram = Histogram { bucket: vec![bucket], ..Histogram::default() };
+        let histogram = Metric { histogram: Some(histogram), ..Metric::default() };
+        let family = |name: &str, kind: MetricType, metric| MetricFamily {
+            name: Some(name.into()),
+            r#type: Some(kind as i32),
+            metric: vec![metric],
+            ..MetricFamily::default()
+        };
+        [family("g", MetricType::Gauge, gauge), family("h", MetricType::Histogram, histogram)]
+    };
+    let mut gateway = Gateway::new(Fixture::new(1));
+    assert_eq!([1.0, 1.0, -5.0, f64::NAN].map(|value| gateway.protobuf(&push(value))), [false; 4]);
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_refused_by_templates_too() {
+    let mut gateway = Gateway::new(Fixture::new(2));
+    let limits = Limits { line_length: 100, ..gateway.rules.limits };
+    gateway.rules = Arc::new(PushRules { limits, ..PushRules::clone(&gateway.rules) });
+    assert_eq!(["u 1\n"; 3].map(|body| gateway.text(body)), [false, false, true]);
+    let long = format!("u {}1\n", "0".repeat(100));
+    assert!(gateway.fixture.push(&long).is_ok(), "without the limit");
+    gateway.text(&long);
+}
+
+#[test]
+fn a_template_of_many_shards_takes_more_memory() {
+    let filled = |shards: usize| {
+        let mut gateway = Gateway::new(Fixture::new(shards));
+        let body = |series: usize| format!("c{{series=\"{series}\"}} 1\n");
+        (0..2).for_each(|_| (0..3000).for_each(|series| _ = gateway.text(&body(series))));
+        (0..3000).filter(|series| gateway.text(&body(*series))).count()
+    };
+    let (few, many) = (filled(1), filled(64));
+    assert!(many < few / 4, "{few} templates with one shard, {many} with 64");
+}
+
+#[test]
+fn a_push_too_large_for_a_template_leaves_others_theirs() {
+    let mut gateway = Gateway::new(Fixture::new(1));
+    gateway.templates = Templates::new(16 * 20_000);
+    let small = |series: usize| format!("c{{series=\"{series}\"}} 1\n");
+    let large =
+        |series: usize| (0..2000).map(|at| format!("d{{series=\"{series}\",at=\"{at:060}\"}} 1\n")).collect::<String>();
+    (0..2).for_each(|_| (0..16).for_each(|series| _ = gateway.text(&small(series))));
+    (0..20).for_each(|_| (0..2).for_each(|series| _ = gateway.text(&large(series))));
+    assert!((0..16).all(|series| gateway.text(&small(series))));
 }

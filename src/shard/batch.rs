@@ -175,7 +175,7 @@ pub struct SeriesRule {
 pub struct SeriesRef {
     /// [`Router::series_hash`].
     pub hash: u64,
-    /// The label text's place in [`Batch::keys`].
+    /// Where the label text begins among the batch's.
     pub key_start: u32,
     /// Where the label text ends.
     pub key_end: u32,

@@ -11,7 +11,6 @@ use crate::content::{Content, Shape};
 use crate::error::Error;
 use crate::load::Plan;
 use crate::requests::{RequestForm, Requests, header_line};
-use crate::scale::Measurement;
 use crate::target::Target;
 
 /// Load for push gateways: any that takes Prometheus' text format over HTTP.
@@ -243,6 +242,25 @@ pub struct ScaleOptions {
     /// One round instead of three, and nothing beyond a million series
     #[arg(long)]
     pub quick: bool,
+}
+
+/// What `scale` can measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measurement {
+    /// Pushes of 50 series, by the number of series that are stored.
+    Stored,
+    /// Pushes of 1 to 10,000 series.
+    Push,
+    /// Pushes, by the number of shards.
+    Shards,
+    /// Bytes of memory for a series of each kind.
+    Memory,
+    /// Connections that are open and idle.
+    Connections,
+    /// Scrapes, by the number of series that are stored.
+    Page,
+    /// Pushes while scrapers read the page again and again.
+    Scrapers,
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -13,40 +13,19 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::arguments::ScaleOptions;
+use crate::arguments::{Measurement, ScaleOptions};
 use crate::error::{Error, write};
 use findings::Findings;
 
-/// What can be measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Measurement {
-    /// Pushes of 50 series, by the number of series that are stored.
-    Stored,
-    /// Pushes of 1 to 10,000 series.
-    Push,
-    /// Pushes, by the number of shards.
-    Shards,
-    /// Bytes of memory for a series of each kind.
-    Memory,
-    /// Connections that are open and idle.
-    Connections,
-    /// Scrapes, by the number of series that are stored.
-    Page,
-    /// Pushes while scrapers read the page again and again.
-    Scrapers,
-}
-
-impl Measurement {
-    fn measure(self, effort: &Effort) -> Result<Findings, Error> {
-        match self {
-            Measurement::Stored => pushes::by_stored(effort),
-            Measurement::Push => pushes::by_size(effort),
-            Measurement::Shards => pushes::by_shards(effort),
-            Measurement::Memory => memory::by_kind(effort),
-            Measurement::Connections => connections::by_number(effort),
-            Measurement::Page => pages::by_stored(effort),
-            Measurement::Scrapers => pages::by_scrapers(effort),
-        }
+fn measure(measurement: Measurement, effort: &Effort) -> Result<Findings, Error> {
+    match measurement {
+        Measurement::Stored => pushes::by_stored(effort),
+        Measurement::Push => pushes::by_size(effort),
+        Measurement::Shards => pushes::by_shards(effort),
+        Measurement::Memory => memory::by_kind(effort),
+        Measurement::Connections => connections::by_number(effort),
+        Measurement::Page => pages::by_stored(effort),
+        Measurement::Scrapers => pages::by_scrapers(effort),
     }
 }
 
@@ -78,7 +57,7 @@ pub fn run(options: &ScaleOptions, told: impl Fn(&str)) -> Result<(), Error> {
     let effort = Effort { program: options.catchment.clone(), rounds, is_quick: options.quick };
     let is_wanted = |measurement: &Measurement| options.only.is_empty() || options.only.contains(measurement);
     for measurement in Measurement::value_variants().iter().filter(|measurement| is_wanted(measurement)) {
-        let findings = measurement.measure(&effort)?;
+        let findings = measure(*measurement, &effort)?;
         let file = |extension| options.out.join(format!("{}.{extension}", findings.name));
         write(&file("json"), &format!("{:#}\n", findings.json()))?;
         if let Some(picture) = findings.picture() {

@@ -175,7 +175,7 @@ pub struct PlannedFamily {
     /// For the register.
     pub wanted: Wanted,
     /// Unescaped.
-    pub help: Option<String>,
+    pub help: Option<Arc<str>>,
     /// Such as `seconds`.
     pub unit: Option<String>,
     /// Series in this push.

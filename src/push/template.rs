@@ -159,7 +159,7 @@ impl Template {
     pub fn bytes(&self) -> usize {
         let of_batch = |batch: &Batch| size_of::<Batch>() + batch.bytes() + batch.len() * size_of::<SlotHint>();
         let of_family =
-            |planned: &PlannedFamily| size_of::<PlannedFamily>() + planned.help.as_ref().map_or(0, String::len);
+            |planned: &PlannedFamily| size_of::<PlannedFamily>() + planned.help.as_ref().map_or(0, |help| help.len());
         size_of::<Self>()
             + self.same.len()
             + size_of_val(&self.steps[..])

@@ -41,7 +41,7 @@ impl<'b> Resolver<'b, '_, '_, '_, '_> {
         }
         let index = self.families.len() as u32;
         let wanted = self.wanted(&name, kind, place, index)?;
-        let help = said.help.map(|help| unescape(help).into_owned());
+        let help = said.help.map(|help| unescape(help).into());
         let unit = said.unit.map(str::to_owned);
         let planned = PlannedFamily { wanted, help, unit, series: 0, has_quoted_labels: false, max_series: None };
         self.families.push(planned);

@@ -90,7 +90,7 @@ fn door(path: &str, door: Door) -> Scope {
 
 /// Pushes, and deletions.
 fn pushes(path: &str) -> Resource {
-    web::resource(path).post(ingest::push).put(ingest::push).delete(ingest::delete)
+    web::resource(path).post(ingest::change).put(ingest::change).delete(ingest::change)
 }
 
 /// Adds the routes of the address for own metrics and health alone.

@@ -2,7 +2,8 @@
 //!
 //! [`Assembler::assemble`] is pure: it looks at the register of families and changes nothing, so whatever it refuses leaves
 //! no trace. Its steps: `families` finds the family of each name, `treatment` tells what is done with its series by the rules
-//! and by the `mode` that a series asks for, `series` puts samples into series and splits them by shard.
+//! and by the `mode` that a series asks for, `series` puts samples into series and splits them by shard. A push that is like one
+//! before but for its values need not go that way: [`templates`].
 
 mod families;
 mod mode;

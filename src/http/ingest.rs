@@ -60,7 +60,7 @@ impl KnownPaths {
 
 const CATCHMENT_TTL: HeaderName = HeaderName::from_static("catchment-ttl");
 
-/// Any method below `/metrics`.
+/// A push (`POST` and `PUT`), or a deletion, under `/metrics`.
 pub async fn change(
     request: HttpRequest,
     payload: Payload,
@@ -68,32 +68,28 @@ pub async fn change(
     state: web::Data<AppState>,
     scratch: web::Data<WorkerScratch>,
 ) -> HttpResponse {
-    match *request.method() {
-        Method::POST | Method::PUT => push(request, payload, door, state, scratch).await,
-        Method::DELETE => delete(request, door, state).await,
-        _ => wrong_method("POST, PUT, DELETE"),
-    }
+    let outcome = match *request.method() {
+        Method::POST | Method::PUT => push(&request, payload, **door, &state, &scratch).await,
+        Method::DELETE => delete(&request, **door, &state).await,
+        _ => return wrong_method("POST, PUT, DELETE"),
+    };
+    outcome.map_or_else(|refusal| state.refuse(&refusal, request.path()), HttpResponse::new)
 }
 
-/// `POST` and `PUT` under `/metrics`.
-pub async fn push(
-    request: HttpRequest,
+/// Takes a push in, and counts it.
+async fn push(
+    request: &HttpRequest,
     payload: Payload,
-    door: web::Data<Door>,
-    state: web::Data<AppState>,
-    scratch: web::Data<WorkerScratch>,
-) -> HttpResponse {
-    match take_in(&request, payload, **door, &state, &scratch).await {
-        Ok(()) => {
-            state.count_accepted();
-            let status = match **door {
-                Door::Replace => StatusCode::OK,
-                Door::Aggregate | Door::Source => state.parts.config.accepted_status,
-            };
-            HttpResponse::new(status)
-        }
-        Err(refusal) => state.refuse(&refusal, request.path()),
-    }
+    door: Door,
+    state: &AppState,
+    scratch: &WorkerScratch,
+) -> Result<StatusCode, HttpRefusal> {
+    take_in(request, payload, door, state, scratch).await?;
+    state.count_accepted();
+    Ok(match door {
+        Door::Replace => StatusCode::OK,
+        Door::Aggregate | Door::Source => state.parts.config.accepted_status,
+    })
 }
 
 async fn take_in(
@@ -134,15 +130,8 @@ async fn take_in(
     Ok(outcome?)
 }
 
-/// `DELETE` under `/metrics`: what was pushed there goes.
-pub async fn delete(request: HttpRequest, door: web::Data<Door>, state: web::Data<AppState>) -> HttpResponse {
-    match remove(&request, **door, &state).await {
-        Ok(()) => HttpResponse::Accepted().finish(),
-        Err(refusal) => state.refuse(&refusal, request.path()),
-    }
-}
-
-async fn remove(request: &HttpRequest, door: Door, state: &AppState) -> Result<(), HttpRefusal> {
+/// What was pushed under the path goes.
+async fn delete(request: &HttpRequest, door: Door, state: &AppState) -> Result<StatusCode, HttpRefusal> {
     let ingest = &state.parts.ingest;
     auth::check(request.headers(), &state.parts.config.push_users)?;
     let group = group_of(request.path(), door, state)?;
@@ -153,7 +142,8 @@ async fn remove(request: &HttpRequest, door: Door, state: &AppState) -> Result<(
         Door::Aggregate if group.plain().all(|(_, value)| value.is_empty()) => return Err(PathError::NoLabels.into()),
         Door::Aggregate => ingest.delete_aggregated(&group).await.map(drop).map_err(Refusal::Shard),
     };
-    Ok(outcome?)
+    outcome?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// The labels in the path.

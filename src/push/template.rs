@@ -9,6 +9,7 @@ mod values;
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -80,26 +81,11 @@ impl Template {
         let unclaimed = names_without_family(format, &marked, intake, &assembled)?;
         let values = variables.iter().filter(|(_, variable)| variable.is_value()).count();
         let places = Places::find(&assembled, values, FIRST_MARKER)?;
-        let mut next_places = places.first.into_iter();
-        let mut further = places.further.into_iter().peekable();
-        let (mut same, mut steps, mut further_places) = (Vec::with_capacity(body.len()), Vec::new(), Vec::new());
-        let (mut at, mut value) = (0, 0);
-        for (span, variable) in variables {
-            same.extend_from_slice(&body[at..span.start]);
-            at = span.end;
-            let place = if variable.is_value() { next_places.next()? } else { Place::NOWHERE };
-            while let Some((_, place)) = further.next_if(|(of, _)| variable.is_value() && *of == value) {
-                further_places.push((u32::try_from(steps.len()).ok()?, place));
-            }
-            value += u32::from(variable.is_value());
-            steps.push(Step { same_end: u32::try_from(same.len()).ok()?, variable, place });
-        }
-        same.extend_from_slice(&body[at..]);
+        let (same, steps, further_places) = steps(body, variables, places)?;
         let (door, labels, lifetime) = (pushed.door, pushed.labels.clone(), pushed.lifetime);
         let context = Context { format, door, labels, lifetime, rules: Arc::clone(rules) };
         let Assembled { families, rules, mut batches, samples, .. } = assembled;
         batches.iter_mut().for_each(Batch::share);
-        let (same, steps, further_places) = (same.into(), steps.into(), further_places.into());
         Some(Self { context, same, steps, further_places, unclaimed, families, rules, batches, samples })
     }
 
@@ -169,6 +155,27 @@ impl Template {
             + self.families.iter().map(of_family).sum::<usize>()
             + self.batches.iter().map(of_batch).sum::<usize>()
     }
+}
+
+/// What is the same, what changes between it, and further places of values by step.
+type Steps = (Box<[u8]>, Box<[Step]>, Box<[(u32, Place)]>);
+
+fn steps(body: &[u8], variables: Vec<(Range<usize>, Variable)>, places: Places) -> Option<Steps> {
+    let (mut first, mut further) = (places.first.into_iter(), places.further.into_iter().peekable());
+    let (mut same, mut steps, mut further_places) = (Vec::with_capacity(body.len()), Vec::new(), Vec::new());
+    let (mut at, mut value) = (0, 0);
+    for (span, variable) in variables {
+        same.extend_from_slice(&body[at..span.start]);
+        at = span.end;
+        let place = if variable.is_value() { first.next()? } else { Place::NOWHERE };
+        while let Some((_, place)) = further.next_if(|(of, _)| variable.is_value() && *of == value) {
+            further_places.push((u32::try_from(steps.len()).ok()?, place));
+        }
+        value += u32::from(variable.is_value());
+        steps.push(Step { same_end: u32::try_from(same.len()).ok()?, variable, place });
+    }
+    same.extend_from_slice(&body[at..]);
+    Some((same.into(), steps.into(), further_places.into()))
 }
 
 impl Context {

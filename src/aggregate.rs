@@ -1,9 +1,11 @@
 //! The merge rules: how a pushed value changes a stored one. Pure functions; the caller looks series up and tells the time.
 
 mod native;
+mod observed;
 mod source;
 
 pub use native::{add_exemplars, add_native, limit_buckets, reduce_schema};
+pub use observed::{DEFAULT_BOUNDS, ObservationRule, first_observed, observe, shown_summary};
 pub use source::{counter_increment, histogram_increment, number_increment, summary_increment, without_exemplars};
 
 use crate::model::timestamp::Timestamp;
@@ -215,7 +217,7 @@ fn union_of_buckets(one: &[Bucket], other: &[Bucket]) -> Vec<Bucket> {
 
 /// Takes a pushed gauge value into the slice of `now`, and forgets slices that have left the window.
 pub fn push_to_window(window: &mut GaugeWindow, pushed: f64, now: Millis) {
-    let number = slice_number(now, window.rule.window);
+    let number = slice_number(now, window.rule.window, GaugeWindow::SLICES);
     window.slices.retain(|slice| is_within_window(slice, number));
     match window.slices.last_mut() {
         Some(slice) if slice.number >= number => {
@@ -230,7 +232,7 @@ pub fn push_to_window(window: &mut GaugeWindow, pushed: f64, now: Millis) {
 
 /// What a windowed gauge shows at `now`; `None` if nothing was pushed within the window.
 pub fn shown_gauge(window: &GaugeWindow, now: Millis) -> Option<f64> {
-    let number = slice_number(now, window.rule.window);
+    let number = slice_number(now, window.rule.window, GaugeWindow::SLICES);
     let slices = || window.slices.iter().filter(|slice| is_within_window(slice, number));
     match window.rule.policy {
         GaugePolicy::Min => slices().map(|slice| slice.min).reduce(f64::min),
@@ -244,8 +246,9 @@ pub fn shown_gauge(window: &GaugeWindow, now: Millis) -> Option<f64> {
     }
 }
 
-fn slice_number(now: Millis, length: Millis) -> u64 {
-    now * GaugeWindow::SLICES / length.max(1)
+/// The number of the slice of `now`, of which a window of this length has so many.
+fn slice_number(now: Millis, length: Millis, slices: u64) -> u64 {
+    now * slices / length.max(1)
 }
 
 /// The current slice is not full yet, so the oldest one shown is `SLICES` back: a value is shown for the window's

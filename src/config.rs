@@ -16,11 +16,13 @@ mod words;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 
+use crate::declarations::{Declarations, DeclarationsError};
 use crate::exposition::error::Limits;
 use crate::ingest::{Lifetimes, SourceKey, StoreLimits};
 use crate::model::door::Door;
@@ -29,6 +31,7 @@ use crate::push::{GaugeRules, PushRules};
 use crate::shard::route::QueueLimits;
 use error::ConfigError;
 use file::ConfigFile;
+use given::Origin;
 use layers::Layers;
 use reader::Reader;
 use words::{ACCEPTED_STATUSES, DOORS, GAUGE_POLICIES, LEVELS, PATH_LABEL_POLICIES, SUMMARY_POLICIES, millis};
@@ -58,6 +61,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Where own metrics and health are served too; may be empty.
     pub telemetry_listen: Vec<SocketAddr>,
+    /// Where observations come by datagram; may be empty.
+    pub datagrams: DatagramConfig,
     /// A Pushgateway's file to read at the start.
     pub persistence_file: Option<PathBuf>,
     /// Where the rules came from, to be read anew.
@@ -117,6 +122,26 @@ pub struct HttpConfig {
     pub shutdown_timeout: Duration,
 }
 
+/// Where and how datagrams are received.
+#[derive(Clone, Debug)]
+pub struct DatagramConfig {
+    /// May be empty.
+    pub listen: Vec<DatagramAddress>,
+    /// Sockets for each UDP address.
+    pub sockets: usize,
+    /// Bytes asked for each socket's receive buffer.
+    pub buffer: usize,
+}
+
+/// Where datagrams come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatagramAddress {
+    /// An address and port.
+    Udp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
 /// Whose pages may push from a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
@@ -161,6 +186,7 @@ impl Config {
                 series_lifetime: reader.lifetime("series-ttl")?,
                 rules: layers.file.as_ref().map(|file| file.rules.clone()).unwrap_or_default(),
                 mode_label: reader.label_name("mode-label")?.map(String::into_boxed_str),
+                declarations: read_declarations(layers)?,
                 limits,
             },
             source_key: reader.source_key("source-key")?,
@@ -174,12 +200,31 @@ impl Config {
             max_templates: reader.bytes("max-templates")?,
             http,
             telemetry_listen: reader.optional_addresses("telemetry-listen")?,
+            datagrams: DatagramConfig {
+                listen: reader.datagram_addresses("udp-listen")?,
+                sockets: reader.count_or_cores("udp-sockets")?,
+                buffer: reader.bytes("udp-buffer")?,
+            },
             persistence_file: reader.file("persistence.file"),
             file: layers.file.clone(),
             flags: layers.shown(),
             preset: reader.text("preset"),
             log_level: reader.choice("log-level", LEVELS)?,
         })
+    }
+}
+
+/// The preset's file need not be there; one that somebody names must.
+fn read_declarations(layers: &Layers) -> Result<Option<Arc<Declarations>>, ConfigError> {
+    let given = layers.get("declarations");
+    let Some(path) = given.texts.first().filter(|path| !path.is_empty()) else { return Ok(None) };
+    match Declarations::read(Path::new(path)) {
+        Err(DeclarationsError::Unreadable { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound && matches!(given.origin, Origin::Preset(_)) =>
+        {
+            Ok(None)
+        }
+        outcome => Ok(Some(Arc::new(outcome?))),
     }
 }
 

@@ -3,13 +3,17 @@
 //! [`decode`], [`write_header`] and [`write_series`] are the ways in and out for every format; each format has a file of its own
 //! behind them.
 
+pub mod datagram_decode;
 pub mod decoded;
 pub mod error;
 mod exemplar;
 pub mod format;
+mod json;
 mod line;
 mod line_encode;
 pub mod number;
+pub mod observation_decode;
+mod observations;
 mod openmetrics_decode;
 mod openmetrics_encode;
 mod proto_decode;
@@ -49,6 +53,7 @@ pub fn decode<'t>(
         PushFormat::Text => text_decode::decode(body, limits, hasher, decoded),
         PushFormat::OpenMetrics => openmetrics_decode::decode(body, limits, hasher, decoded),
         PushFormat::Protobuf => proto_decode::decode(body, limits, hasher, arena, decoded),
+        PushFormat::Observations(kind) => observation_decode::decode(kind, body, limits, hasher, arena, decoded),
     }
 }
 

@@ -22,6 +22,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, Scope};
 
 use crate::config::{CorsOrigins, HttpConfig};
+use crate::exposition::observation_decode::ObservationKind;
 use crate::model::door::Door;
 use refusal::text;
 
@@ -55,7 +56,7 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
     if page != "/metrics" {
         service.service(web::resource(page).get(scrape::page).default_service(only("GET")));
     }
-    service.service(["", "/"].into_iter().fold(door("/metrics", config.door), |metrics, path| {
+    service.service(["", "/"].into_iter().fold(observations(door("/metrics", config.door)), |metrics, path| {
         // Without labels there is no group.
         let (resource, methods) = match config.door {
             Door::Replace => (web::resource(path), "GET"),
@@ -68,7 +69,8 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
         })
     }));
     for each in Door::ALL {
-        service.service(door(&format!("/{}/metrics", each.name()), each));
+        let pushes = door(&format!("/{}/metrics", each.name()), each);
+        service.service(if each == Door::Aggregate { observations(pushes) } else { pushes });
     }
     let any_get = |path| web::resource::<&str>(path).default_service(only("GET, HEAD"));
     let options = || web::method(Method::OPTIONS).to(HttpResponse::Ok);
@@ -86,6 +88,22 @@ fn routes(service: &mut ServiceConfig, config: &HttpConfig) {
 /// the rest of the way to its handler.
 fn door(path: &str, door: Door) -> Scope {
     web::scope(path).app_data(web::Data::new(door)).default_service(web::to(ingest::change))
+}
+
+/// Observations, which are merged whatever the door of pushes beside them. Other methods mean the group of the path.
+fn observations(pushes: Scope) -> Scope {
+    let kinds = [
+        ("/counter", ObservationKind::Counter),
+        ("/gauge/inc", ObservationKind::GaugeIncrement),
+        ("/gauge/dec", ObservationKind::GaugeDecrement),
+        ("/gauge/set", ObservationKind::GaugeSet),
+        ("/summary", ObservationKind::Summary),
+        ("/histogram", ObservationKind::Histogram),
+    ];
+    kinds.into_iter().fold(pushes, |pushes, (path, kind)| {
+        let resource = web::resource(path).app_data(web::Data::new(kind)).post(ingest::observe);
+        pushes.service(resource.default_service(web::to(ingest::change)))
+    })
 }
 
 /// Pushes, and deletions.

@@ -4,6 +4,7 @@
 mod admit;
 mod group;
 mod merged;
+mod observe;
 mod removal;
 mod restore;
 
@@ -31,6 +32,7 @@ use crate::telemetry::IngestMetrics;
 
 pub use crate::push::Scratch;
 pub use group::GroupMethod;
+pub use observe::DatagramRefusal;
 pub use restore::Restored;
 
 /// How many series and families may be stored. Known series go on being updated when a limit is reached.
@@ -117,6 +119,25 @@ pub enum Refusal {
     /// A shard failed while it was applying the push: other shards may have applied their part.
     #[error("a shard failed while it applied the push")]
     Lost,
+}
+
+impl Refusal {
+    /// The word under which it is counted.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Push(PushError::Malformed(_)) => "malformed",
+            Self::Push(PushError::TypeConflict(_)) => "type_conflict",
+            Self::Push(PushError::NameClash(_)) | Self::Collision { .. } => "name_clash",
+            Self::Push(PushError::DuplicateSeries(_)) => "duplicate_series",
+            Self::Push(PushError::InvalidSample(_)) => "invalid_sample",
+            Self::Push(PushError::Timestamps) => "timestamps",
+            Self::Owned { .. } => "owned",
+            Self::StoreLimit { .. } => "store_limit",
+            Self::Crowded => "crowded",
+            Self::Shard(ShardError::Full(_)) => "shard_full",
+            Self::Shard(ShardError::Down(_)) | Self::Lost => "shard_down",
+        }
+    }
 }
 
 /// What an [`Ingest`] is built of.
@@ -226,13 +247,17 @@ impl Ingest {
         if let Some(assembled) = key.and_then(|key| self.templates.fill(key, push, &self.parts.registry)) {
             return Ok((assembled, key));
         }
-        let mut intake = Intake { registry: &self.parts.registry, router: self.parts.shards.router(), scratch };
+        let mut intake = self.intake(scratch);
         let assembled = intake.assemble(push);
         if let (Some(key), Ok(_)) = (key, &assembled) {
             self.templates.learn(key, push, &mut intake);
         }
         intake.scratch.shrink();
         Ok((assembled?, key))
+    }
+
+    fn intake<'a>(&'a self, scratch: &'a mut Scratch) -> Intake<'a> {
+        Intake { registry: &self.parts.registry, router: self.parts.shards.router(), scratch }
     }
 
     /// Enters the push's families. From here on the push is accepted; hold the view until it is sent.

@@ -2,7 +2,7 @@
 //!
 //! The house reads as the data moves. In, from a request to a stored series:
 //!
-//! - [`http`]: routes; a push's path, head and body
+//! - [`http`]: routes; a push's path, head and body; [`udp`]: sockets and threads for observations by datagram
 //! - [`ingest`]: the way of a push: decode, assemble, admit, register, hand over, wait
 //! - [`exposition`]: the formats; bytes to samples, values to bytes
 //! - [`sources`], [`groups`]: who pushes by the doors that tell pushers apart
@@ -17,7 +17,7 @@
 //! - [`coordinator`]: every shard's pieces in one order, streamed as fast as they are read
 //!
 //! Below all: [`rules`] (what some series are treated like), [`model`] (doors, names, labels, families, values),
-//! [`selector`] and [`glob`] (which series, which names are meant), [`clock`], [`config`], [`telemetry`];
+//! [`declarations`] (what may be observed), [`selector`] and [`glob`] (which series, which names are meant), [`clock`], [`config`], [`telemetry`];
 //! [`pushgateway_file`] reads what a Pushgateway kept, [`import`] sends it.
 
 pub mod aggregate;
@@ -25,6 +25,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
+pub mod declarations;
 pub mod exposition;
 pub mod glob;
 pub mod groups;
@@ -41,6 +42,7 @@ pub mod selector;
 pub mod shard;
 pub mod sources;
 pub mod telemetry;
+pub mod udp;
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -56,11 +58,13 @@ use clock::Clock;
 use config::{Config, HttpConfig};
 use coordinator::CoordinatorHandle;
 use http::{AppState, StateParts, WorkerScratch};
-use ingest::{Ingest, IngestParts};
+use ingest::{DatagramRefusal, Ingest, IngestParts};
 use registry::Registry;
 use shard::gate::Budget;
 use shard::route::ShardSet;
 use telemetry::Telemetry;
+use udp::Receivers;
+use udp::socket::DatagramSocket;
 
 /// Why the server could not run.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +75,14 @@ pub enum RunError {
     /// The own metrics cannot be set up.
     #[error("own metrics: {0}")]
     Telemetry(#[from] metrics_exporter_prometheus::BuildError),
+    /// Two declared metrics cannot be told apart on the page.
+    #[error("declarations: expected metrics with sample names of their own, got {name}, which has one of {owner}")]
+    Declarations {
+        /// The later one.
+        name: String,
+        /// The earlier one.
+        owner: String,
+    },
 }
 
 /// Serves on the listeners until `shutdown` ends, then drains: readiness fails first, accepted pushes and running scrapes
@@ -85,12 +97,14 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let http = config.http.clone();
     let persisted = config.persistence_file.clone();
-    let (state, threads) = start_actors(config)?;
+    let mut listeners = listeners.into();
+    let sockets = listeners.datagrams.drain(..).map(Arc::new).collect();
+    let (state, threads) = start_actors(config, sockets)?;
     let state = web::Data::new(state);
     if let Some(path) = persisted {
         take_over(&state, &path).await;
     }
-    let listeners = listeners.into();
+    let mut receivers = receive_datagrams(&state.parts)?;
     let telemetry = serve_telemetry(state.clone(), listeners.telemetry)?;
     let server = serve(&http, state.clone(), listeners.pushes_and_pages)?;
     let handle = server.handle();
@@ -105,6 +119,7 @@ pub async fn run(
         ended = &mut server => ended.map_err(std::io::Error::other)??,
         () = drain(&http, &state, &handle, asked_to_end(&state, shutdown)) => {}
     }
+    receivers.stop();
     if let (Some(handle), Some(telemetry)) = (telemetry_handle, telemetry) {
         handle.stop(false).await;
         telemetry.abort();
@@ -128,12 +143,23 @@ pub struct Listeners {
     pub pushes_and_pages: Vec<TcpListener>,
     /// For own metrics and health alone.
     pub telemetry: Vec<TcpListener>,
+    /// For observations by datagram.
+    pub datagrams: Vec<DatagramSocket>,
 }
 
 impl From<Vec<TcpListener>> for Listeners {
     fn from(pushes_and_pages: Vec<TcpListener>) -> Self {
-        Self { pushes_and_pages, telemetry: Vec::new() }
+        Self { pushes_and_pages, ..Self::default() }
     }
+}
+
+fn receive_datagrams(
+    StateParts { datagram_sockets, ingest, telemetry, .. }: &StateParts,
+) -> Result<Receivers, RunError> {
+    if datagram_sockets.is_empty() {
+        return Ok(Receivers::default());
+    }
+    Ok(Receivers::start(datagram_sockets, ingest, telemetry.udp(DatagramRefusal::REASONS))?)
 }
 
 /// Takes over what a Pushgateway kept. Like there, a file that is missing or broken is said, and no reason not to start.
@@ -162,12 +188,19 @@ async fn reload_on_hangup(state: web::Data<AppState>) {
 }
 
 /// Starts shards and coordinator, each on a thread of its own.
-fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
+fn start_actors(
+    config: Config,
+    datagram_sockets: Vec<Arc<DatagramSocket>>,
+) -> Result<(AppState, Vec<Arbiter>), RunError> {
     let telemetry = Telemetry::new()?;
     let (clock, stored) = (Clock::start(), Budget::new(config.store.series));
     let (shards, mut threads) = ShardSet::start(config.shards, config.queue, clock, &stored, &telemetry);
     let shards = Arc::new(shards);
     let registry = Arc::new(Registry::new(config.max_families));
+    for declared in config.push.declarations.iter().flat_map(|declarations| declarations.iter()) {
+        let entered = registry.declare(&declared.name, declared.kind, &declared.help);
+        entered.map_err(|owner| RunError::Declarations { name: declared.name.to_string(), owner })?;
+    }
     let (coordinator, thread) =
         CoordinatorHandle::start(Arc::clone(&shards), config.http.max_scrapes, telemetry.scrape());
     threads.push(thread);
@@ -190,7 +223,8 @@ fn start_actors(config: Config) -> Result<(AppState, Vec<Arbiter>), RunError> {
         registry,
         shards,
         coordinator,
-        ingest,
+        ingest: Arc::new(ingest),
+        datagram_sockets,
         telemetry,
         file: config.file,
         flags: config.flags,

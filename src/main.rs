@@ -10,10 +10,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use catchment::Listeners;
-use catchment::config::Config;
 use catchment::config::arguments::ImportRequest;
 use catchment::config::check::{self, CheckRequest};
 use catchment::config::layers::{ConfigError, Layers};
+use catchment::config::{Config, DatagramAddress, DatagramConfig};
+use catchment::udp::socket::{self, DatagramSocket};
 
 #[allow(clippy::print_stdout, reason = "`--print-config` is asked for on standard output")]
 fn main() -> ExitCode {
@@ -106,7 +107,24 @@ fn listen_everywhere(config: &Config) -> Result<Listeners, String> {
     Ok(Listeners {
         pushes_and_pages: config.listen.iter().map(listen).collect::<Result<_, _>>()?,
         telemetry: config.telemetry_listen.iter().map(listen).collect::<Result<_, _>>()?,
+        datagrams: receive_everywhere(&config.datagrams)?,
     })
+}
+
+fn receive_everywhere(config: &DatagramConfig) -> Result<Vec<DatagramSocket>, String> {
+    let mut sockets = Vec::new();
+    for address in &config.listen {
+        let (bound, shown) = match address {
+            DatagramAddress::Udp(address) => {
+                (socket::bind_udp(*address, config.sockets, Some(config.buffer)), address.to_string())
+            }
+            DatagramAddress::Unix(path) => {
+                (socket::bind_unix(path, Some(config.buffer)).map(|socket| vec![socket]), path.display().to_string())
+            }
+        };
+        sockets.extend(bound.map_err(|error| format!("cannot receive datagrams on {shown}: {error}"))?);
+    }
+    Ok(sockets)
 }
 
 fn listen(address: &SocketAddr) -> Result<TcpListener, String> {
@@ -121,6 +139,12 @@ fn say_what_starts(config: &Config, listeners: &Listeners) {
     }
     for address in listeners.telemetry.iter().filter_map(|listener| listener.local_addr().ok()) {
         tracing::info!(%address, "listening: own metrics and health");
+    }
+    let mut addresses: Vec<String> = listeners.datagrams.iter().map(DatagramSocket::local_address).collect();
+    addresses.dedup();
+    for address in addresses {
+        let buffer = listeners.datagrams.iter().map(DatagramSocket::receive_buffer).min();
+        tracing::info!(%address, buffer, "listening: observations by UDP or Unix datagram");
     }
     tracing::info!(shards = config.shards, workers = config.http.workers, "threads");
     tracing::info!(preset = config.preset, door = %config.http.door, rules = config.push.rules.iter().count(), "meaning of pushes");

@@ -4,5 +4,6 @@ pub mod door;
 pub mod family;
 pub mod labels;
 pub mod name;
+pub mod sketch;
 pub mod timestamp;
 pub mod value;

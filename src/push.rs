@@ -16,6 +16,8 @@ mod treatment;
 use std::sync::Arc;
 
 use crate::aggregate::NumberRule;
+use crate::declarations::Declarations;
+use crate::exposition::datagram_decode::{self, DatagramFault, KnownFamilies};
 use crate::exposition::decode;
 use crate::exposition::decoded::Decoded;
 use crate::exposition::error::{DecodeError, Excerpt, Limits, Place};
@@ -45,6 +47,8 @@ pub struct PushRules {
     pub rules: RuleSet,
     /// The label by which an aggregated series asks for how it is merged; it is not kept. Plain.
     pub mode_label: Option<Box<str>>,
+    /// What may be observed by datagram, if that is declared; and which quantiles declared summaries show.
+    pub declarations: Option<Arc<Declarations>>,
     /// The limits of one push.
     pub limits: Limits,
 }
@@ -268,6 +272,32 @@ impl Intake<'_> {
             decode(format, body, &rules.limits, self.router.hasher(), arena, decoded).map_err(PushError::Malformed)?;
         assembler.assemble(text, decoded, pushed, rules, self.registry, self.router)
     }
+
+    /// Decodes datagrams of observations, to be assembled next. `unread` is told the index of each that is none.
+    pub fn decode_datagrams(
+        &mut self,
+        datagrams: &[&[u8]],
+        rules: &PushRules,
+        unread: impl FnMut(usize, DatagramFault),
+    ) {
+        let Scratch { decoded, arena, .. } = &mut *self.scratch;
+        let view = self.registry.view();
+        let kind_of =
+            |name: &str| view.claim(name).filter(|claim| *claim.family.name == *name).map(|claim| claim.family.kind());
+        let known = KnownFamilies { declarations: rules.declarations.as_deref(), kind_of: &kind_of };
+        let datagrams = datagrams.iter().copied();
+        datagram_decode::decode(datagrams, known, &rules.limits, self.router.hasher(), arena, decoded, unread);
+    }
+
+    /// Assembles what has been decoded of datagrams; it may be done again.
+    ///
+    /// # Errors
+    /// The first fault found; nothing has been changed.
+    pub fn assemble_observations(&mut self, pushed: Pushed<'_>, rules: &PushRules) -> Result<Assembled, PushError> {
+        let Scratch { decoded, arena, assembler } = &mut *self.scratch;
+        let text = datagram_decode::text_of(arena).map_err(PushError::Malformed)?;
+        assembler.assemble(text, decoded, pushed, rules, self.registry, self.router)
+    }
 }
 
 /// Turns decoded pushes into batches; the scratch of one worker.
@@ -312,6 +342,7 @@ impl Assembler {
             limits: &rules.limits,
             router,
             places: decoded.places,
+            may_repeat: decoded.may_repeat,
         };
         let (batches, discarded_samples) =
             series::assemble(&context, decoded, &mut self.plan, &mut treatments, &mut self.seen)?;

@@ -185,6 +185,26 @@ impl Registry {
         family
     }
 
+    /// Enters a family that the configuration speaks of. It stays, whether it has series or not.
+    ///
+    /// # Errors
+    /// The family that has one of its sample names already.
+    pub fn declare(&self, name: &str, kind: MetricKind, help: &str) -> Result<(), String> {
+        let mut state = self.write();
+        let exposed_name = exposed_metric_name(name);
+        let owner = claimed_names(&exposed_name, kind).find_map(|(taken, _)| state.claims.get(&*taken));
+        if let Some(claim) = owner {
+            return Err(claim.family.name.to_string());
+        }
+        let family = state.enter_new(name, kind);
+        if !help.is_empty() {
+            family.set_help(help);
+        }
+        family.declare();
+        state.reserved.push(family);
+        Ok(())
+    }
+
     /// Looks at the register. Do not await while holding the view.
     pub fn view(&self) -> View<'_> {
         // A panic elsewhere cannot leave the state half changed: see `commit`.

@@ -28,8 +28,10 @@ pub struct Rule {
     pub name: String,
     /// What a gauge shows, through whichever door.
     pub gauge: Option<GaugePolicy>,
-    /// How long `min`, `max` and `mean` look back.
+    /// How long `min`, `max`, `mean` and quantiles look back.
     pub window: Option<Millis>,
+    /// Which quantiles summaries of observations show; ascending.
+    pub quantiles: Option<Arc<[f64]>>,
     /// Which labels stay.
     pub labels: LabelFilter,
     /// Whether the series are dropped.
@@ -118,6 +120,7 @@ impl Rule {
             name: format!("rule {number} ({family:?})"),
             gauge: None,
             window: None,
+            quantiles: None,
             labels: LabelFilter::All,
             drops: false,
             ttl: None,

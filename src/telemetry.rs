@@ -1,6 +1,7 @@
 //! Catchment's own metrics: counted beside the code they speak of, shown on `/-/metrics`, never with labels from clients.
 //! Each server has its own recorder, so several can run in one process.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,15 @@ pub struct ScrapeMetrics {
     broken: Counter,
 }
 
+/// What the receivers of datagrams count.
+#[derive(Clone)]
+pub struct UdpMetrics {
+    datagrams: Counter,
+    bytes: Counter,
+    truncated: Counter,
+    dropped: HashMap<&'static str, Counter>,
+}
+
 /// A state that is read when the page is.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -61,8 +71,19 @@ pub struct Observed {
     pub inflight_bytes: usize,
     /// Scrapes being streamed.
     pub scrapes: usize,
+    /// Of the sockets for datagrams, if there are any.
+    pub udp: Option<ObservedSockets>,
     /// By shard: batches and bytes on their way.
     pub queues: Vec<(usize, usize)>,
+}
+
+/// What the kernel tells of the sockets for datagrams.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ObservedSockets {
+    /// Datagrams that it has thrown away, most often for want of room.
+    pub drops: u64,
+    /// Bytes that may wait for us.
+    pub receive_buffers: usize,
 }
 
 impl Telemetry {
@@ -101,6 +122,19 @@ impl Telemetry {
         })
     }
 
+    /// Metrics of the receivers of datagrams, which drop them for these reasons.
+    pub fn udp(&self, reasons: impl IntoIterator<Item = &'static str>) -> UdpMetrics {
+        metrics::with_local_recorder(&*self.recorder, || {
+            let dropped = |reason: &'static str| counter!("catchment_udp_dropped_total", "reason" => reason);
+            UdpMetrics {
+                datagrams: counter!("catchment_udp_datagrams_total"),
+                bytes: counter!("catchment_udp_bytes_total"),
+                truncated: dropped("truncated"),
+                dropped: reasons.into_iter().map(|reason| (reason, dropped(reason))).collect(),
+            }
+        })
+    }
+
     /// Metrics of scrapes.
     pub fn scrape(&self) -> ScrapeMetrics {
         metrics::with_local_recorder(&*self.recorder, || ScrapeMetrics {
@@ -134,6 +168,10 @@ impl Telemetry {
             gauge!("catchment_groups").set(observed.groups as f64);
             gauge!("catchment_inflight_bytes").set(observed.inflight_bytes as f64);
             gauge!("catchment_concurrent_scrapes").set(observed.scrapes as f64);
+            if let Some(udp) = observed.udp {
+                counter!("catchment_udp_kernel_drops_total").absolute(udp.drops);
+                gauge!("catchment_udp_receive_buffer_bytes").set(udp.receive_buffers as f64);
+            }
             for (shard, (batches, bytes)) in observed.queues.iter().enumerate() {
                 let shard = shard.to_string();
                 gauge!("catchment_shard_queue_batches", "shard" => shard.clone()).set(*batches as f64);
@@ -171,6 +209,32 @@ fn describe() {
     describe_gauge!("catchment_shard_queue_bytes", "bytes of batches on their way to a shard");
     describe_gauge!("catchment_inflight_bytes", "bytes of push bodies being read or decoded");
     describe_gauge!("catchment_concurrent_scrapes", "scrapes being streamed");
+    describe_counter!("catchment_udp_datagrams_total", "datagrams received, those dropped then among them");
+    describe_counter!("catchment_udp_bytes_total", "bytes of datagrams received");
+    describe_counter!("catchment_udp_dropped_total", "datagrams received and not taken in, by reason");
+    describe_counter!(
+        "catchment_udp_kernel_drops_total",
+        "datagrams that the kernel threw away before they were received"
+    );
+    describe_gauge!("catchment_udp_receive_buffer_bytes", "bytes of datagrams that may wait in the kernel");
+}
+
+impl UdpMetrics {
+    /// So many datagrams came, of so many bytes together.
+    pub fn received(&self, datagrams: usize, bytes: usize) {
+        self.datagrams.increment(datagrams as u64);
+        self.bytes.increment(bytes as u64);
+    }
+
+    /// So many of them were longer than what there is room for, and dropped.
+    pub fn truncated(&self, datagrams: usize) {
+        self.truncated.increment(datagrams as u64);
+    }
+
+    /// One of them was dropped for this reason.
+    pub fn dropped(&self, reason: &'static str) {
+        self.dropped.get(reason).into_iter().for_each(|counter| counter.increment(1));
+    }
 }
 
 impl ShardMetrics {

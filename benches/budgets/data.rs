@@ -94,8 +94,23 @@ pub fn translated(format: PushFormat, body: &str) -> Vec<u8> {
             });
             (families.collect::<String>() + "# EOF\n").into_bytes()
         }
+        PushFormat::Observations(_) => observations(body).into_bytes(),
         PushFormat::Protobuf => families.iter().flat_map(|(name, lines)| family(name, lines)).collect(),
     }
+}
+
+/// An array of observations, one for each line.
+pub fn observations(body: &str) -> String {
+    let observations: Vec<String> = body.lines().map(observation).collect();
+    format!("[{}]", observations.join(","))
+}
+
+/// One observation of a sample line.
+pub fn observation(line: &str) -> String {
+    let (name, rest) = line.split_once('{').expect("a sample line");
+    let (labels, value) = rest.split_once("} ").expect("a sample line");
+    let labels: Vec<String> = labels.split(',').map(|label| format!("\"{}", label.replacen('=', "\":", 1))).collect();
+    format!("{{\"name\":\"{name}\",\"labels\":{{{}}},\"value\":{value}}}", labels.join(","))
 }
 
 /// A delimited family.

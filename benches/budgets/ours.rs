@@ -64,6 +64,7 @@ pub fn push_rules(series_lifetime: Option<Millis>) -> PushRules {
         series_lifetime,
         rules: RuleSet::default(),
         mode_label: None,
+        declarations: None,
         limits: Limits::default(),
     }
 }

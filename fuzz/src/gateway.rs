@@ -131,6 +131,7 @@ impl Gateway {
             series_lifetime: None,
             rules: RuleSet::default(),
             mode_label: settings.mode_label.clone(),
+            declarations: None,
             limits: Limits::default(),
         })
     }

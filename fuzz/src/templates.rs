@@ -341,6 +341,7 @@ fn rules(choices: &mut Choices<'_>) -> Arc<PushRules> {
         series_lifetime: (choice / 16 % 4 == 2).then_some(4 * STEP),
         rules: if choice / 64 == 1 { rule_set(choices) } else { RuleSet::default() },
         mode_label: (choice / 64 == 2).then(|| "clearmode".into()),
+        declarations: None,
         limits,
     })
 }

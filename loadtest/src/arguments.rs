@@ -12,6 +12,8 @@ use crate::error::Error;
 use crate::load::Plan;
 use crate::requests::{RequestForm, Requests, header_line};
 use crate::target::Target;
+#[cfg(target_os = "linux")]
+use crate::udp::content::Observation;
 
 /// Load for push gateways: any that takes Prometheus' text format over HTTP.
 #[derive(Debug, Parser)]
@@ -33,6 +35,12 @@ pub enum Command {
     Compare(CompareOptions),
     /// Measures how Catchment's cost grows, and writes numbers and plots
     Scale(ScaleOptions),
+    /// Sends observations as datagrams
+    #[cfg(target_os = "linux")]
+    Udp(UdpOptions),
+    /// Receives datagrams and does nothing but count them; prints its address
+    #[cfg(target_os = "linux")]
+    UdpCount(UdpCountOptions),
 }
 
 /// How a push is sent.
@@ -263,6 +271,63 @@ pub enum Measurement {
     Scrapers,
 }
 
+/// Flags of `udp`.
+#[cfg(target_os = "linux")]
+#[derive(Args, Debug)]
+pub struct UdpOptions {
+    /// Where the datagrams go
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7789")]
+    pub address: SocketAddr,
+    /// Processes that send, each from a port of its own
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub processes: usize,
+    /// Datagrams in all
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
+    pub datagrams: u64,
+    /// Datagrams a second in all, as 500 or 500/s; 0 for as fast as they go
+    #[arg(long, value_name = "N/s", default_value = "0", value_parser = rate)]
+    pub rate: f64,
+    /// Name of the metric
+    #[arg(long, value_name = "NAME", default_value = "load_observations")]
+    pub metric: String,
+    /// A label of all series; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Value of the label `worker` in the first process, one more in each further one
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub worker: usize,
+    /// Series of each process; if there are several, the label `series` tells them apart
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub series: usize,
+    /// What is observed
+    #[arg(long, value_enum, default_value = "counter")]
+    pub observation: Observation,
+    /// Prints the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `udp-count`.
+#[cfg(target_os = "linux")]
+#[derive(Args, Debug)]
+pub struct UdpCountOptions {
+    /// Address and port; port 0 for any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Receive buffer that is asked for [default: the system's]
+    #[arg(long, value_name = "BYTES")]
+    pub buffer: Option<usize>,
+    /// The only core that the thread may run on [default: any]
+    #[arg(long, value_name = "NUMBER")]
+    pub core: Option<usize>,
+    /// Ends when nothing has come for so long after the first datagram
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub idle: Duration,
+    /// Prints the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     not_negative(text.strip_suffix("/s").unwrap_or(text))
 }
@@ -275,6 +340,12 @@ fn not_negative(text: &str) -> Result<f64, String> {
 fn peer(text: &str) -> Result<(String, PathBuf), String> {
     let (name, program) = text.split_once('=').ok_or_else(|| format!("expected <peer>=<file>, got {text:?}"))?;
     Ok((name.to_owned(), program.into()))
+}
+
+#[cfg(target_os = "linux")]
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("expected <name>=<value>, got {text:?}"))?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// A label value that needs no escape and is found by a plain search.

@@ -20,8 +20,8 @@ pub enum Error {
     /// A runtime, thread or socket that could not be had.
     #[error("cannot start {0}: {1}")]
     Start(String, std::io::Error),
-    /// A thread that broke down.
-    #[error("expected every thread to end in good order, got a breakdown")]
+    /// A thread or sender that broke down.
+    #[error("expected every thread and sender to end in good order, got a breakdown")]
     Stopped,
     /// A histogram with bounds that it cannot have.
     #[error("cannot count latencies: {0}")]
@@ -35,6 +35,9 @@ pub enum Error {
     /// A server that ended, or did not listen in time.
     #[error("expected {0} to listen, got nothing within {1:?}")]
     NotListening(String, std::time::Duration),
+    /// A socket that takes no more datagrams; as a rule nobody listens.
+    #[error("cannot send to {0}: {1}")]
+    Send(std::net::SocketAddr, std::io::Error),
     /// A page that could not be read.
     #[error("cannot read the page {0}: {1}")]
     Page(String, String),

@@ -11,6 +11,7 @@
 //! - [`plain`]: the server that does the least a gateway can do; [`process`]: servers as child processes
 //! - [`compare`]: all of them in turn, under the same load
 //! - [`scale`]: how cost grows, with series, pushes, shards, scrapers and connections
+//! - `udp`: observations as datagrams: a sender, and the receiver that does the least (Linux)
 //!
 //! A latency is the time from the moment a push was *due* to its answer. If the target stalls, the pushes that had to
 //! wait for it count with their wait.
@@ -32,4 +33,6 @@ pub mod response;
 pub mod scale;
 pub mod schedule;
 pub mod target;
+#[cfg(target_os = "linux")]
+pub mod udp;
 pub mod verify;

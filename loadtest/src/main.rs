@@ -7,9 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Parser;
 
 use catchment_load::arguments::{Arguments, Command, CompareOptions, PlainOptions, RunOptions, ScaleOptions};
+#[cfg(target_os = "linux")]
+use catchment_load::arguments::{UdpCountOptions, UdpOptions};
 use catchment_load::error::{Error, write};
 use catchment_load::report::Report;
 use catchment_load::target::Target;
+#[cfg(target_os = "linux")]
+use catchment_load::udp;
 use catchment_load::verify::{Verdict, read_sums};
 use catchment_load::{compare, load, plain, plot, scale};
 
@@ -19,6 +23,10 @@ fn main() -> ExitCode {
         Command::Plain(options) => serve_plain(&options),
         Command::Compare(options) => compare_all(&options),
         Command::Scale(options) => measure_scale(&options),
+        #[cfg(target_os = "linux")]
+        Command::Udp(options) => send_datagrams(&options),
+        #[cfg(target_os = "linux")]
+        Command::UdpCount(options) => count_datagrams(&options),
     };
     match done {
         Ok(code) => code,
@@ -94,6 +102,19 @@ fn compare_all(options: &CompareOptions) -> Result<ExitCode, Error> {
 
 fn measure_scale(options: &ScaleOptions) -> Result<ExitCode, Error> {
     scale::run(options, print)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(target_os = "linux")]
+fn send_datagrams(options: &UdpOptions) -> Result<ExitCode, Error> {
+    print(&udp::send::run(options)?.told(options.json));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(target_os = "linux")]
+fn count_datagrams(options: &UdpCountOptions) -> Result<ExitCode, Error> {
+    let counted = udp::count::run(options, |address| print(&format!("{address}\n")))?;
+    print(&counted.told(options.json));
     Ok(ExitCode::SUCCESS)
 }
 

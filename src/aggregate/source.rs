@@ -91,6 +91,7 @@ fn summary_growth(last: &Summary, pushed: &Summary) -> Option<Summary> {
     let is_negative = [last.sum, pushed.sum].into_iter().flatten().any(|sum| sum < 0.0);
     let most_fall = if is_negative { f64::INFINITY } else { 0.0 };
     Some(Summary {
+        window: None,
         quantiles: Vec::new(),
         sum: part_growth(last.sum, pushed.sum, |last, pushed| sum_growth(last, pushed, most_fall))?,
         count: part_growth(last.count, pushed.count, growth)?,

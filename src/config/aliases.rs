@@ -179,6 +179,8 @@ fn target(meaning: Meaning) -> Option<&'static str> {
         | Meaning::Items(setting)
         | Meaning::Choice { setting, .. }
         | Meaning::Port(setting)
+        | Meaning::Host(setting)
+        | Meaning::LowerCase(setting)
         | Meaning::Hours(setting)
         | Meaning::PathOf(setting) => Some(setting),
         Meaning::Only(_) | Meaning::Ignored | Meaning::IgnoredSwitch => None,
@@ -192,6 +194,7 @@ type Texts = (&'static str, Vec<String>);
 fn texts(meaning: Meaning, value: &str) -> Result<Option<Texts>, String> {
     let texts = match meaning {
         Meaning::Value(_) => vec![value.to_owned()],
+        Meaning::LowerCase(_) => vec![value.to_ascii_lowercase()],
         Meaning::Items(_) => value.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect(),
         Meaning::Choice { on, off, .. } => vec![if boolean(value)? { on.to_owned() } else { off.to_owned() }],
         Meaning::Port(_) => {
@@ -206,7 +209,8 @@ fn texts(meaning: Meaning, value: &str) -> Result<Option<Texts>, String> {
         Meaning::PathOf(_) => vec![value.parse::<Uri>().map_err(|_| "a URL".to_owned())?.path().to_owned()],
         Meaning::Only(values) if !values.contains(&value) => return Err(values.join(" or ")),
         Meaning::IgnoredSwitch => boolean(value).map(|_| Vec::new())?,
-        Meaning::Only(_) | Meaning::Ignored => Vec::new(),
+        // Nothing by itself: see `read_host`.
+        Meaning::Only(_) | Meaning::Ignored | Meaning::Host(_) => Vec::new(),
     };
     Ok(target(meaning).filter(|_| !texts.is_empty()).map(|setting| (setting, texts)))
 }
@@ -239,6 +243,21 @@ pub fn read_variable(
         got: value.to_owned(),
     })?;
     Ok(texts.map(|(setting, texts)| (setting, Given { texts, origin: Origin::Environment })))
+}
+
+/// What a preset's variable says that is the address alone: the setting with that address, and with the port that it has so far.
+pub fn read_host(
+    preset: &Preset,
+    variable: &str,
+    host: &str,
+    so_far: impl Fn(&'static str) -> Option<String>,
+) -> Option<(&'static str, Given)> {
+    let (_, meaning) = preset.variables.iter().find(|(name, _)| *name == variable && !host.is_empty())?;
+    let Meaning::Host(setting) = *meaning else { return None };
+    let address = so_far(setting)?;
+    let (_, port) = address.rsplit_once(':')?;
+    let text = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    Some((setting, Given { texts: vec![text], origin: Origin::Environment }))
 }
 
 #[cfg(test)]

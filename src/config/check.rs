@@ -83,6 +83,9 @@ fn words_of(rule: &Rule) -> String {
     }
     let mut words = Vec::new();
     words.extend(rule.gauge.map(|policy| format!("gauges show {}", word_of(GAUGE_POLICIES, &policy))));
+    words.extend(
+        rule.quantiles.as_ref().map(|quantiles| format!("summaries of observations show the quantiles {quantiles:?}")),
+    );
     words.extend(rule.window.map(|window| format!("windows last {}", duration(window))));
     match &rule.labels {
         LabelFilter::All => {}

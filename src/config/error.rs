@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and where it stands.
 
 use super::given::Origin;
+use crate::declarations::DeclarationsError;
 
 /// Why settings or rules could not be collected, or what is wrong with one.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,9 @@ pub enum ConfigError {
         /// What was given.
         got: String,
     },
+    /// The declarations cannot be used.
+    #[error(transparent)]
+    Declarations(#[from] DeclarationsError),
     /// A sample that is to be explained and is none.
     #[error("sample {sample:?}: {fault}")]
     Sample {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::aliases::{read_variable, rewrite, value_of_flag};
+use super::aliases::{read_host, read_variable, rewrite, value_of_flag};
 use super::arguments::{command, read_flag};
 use super::file::ConfigFile;
 use super::presets::{PRESETS, Preset};
@@ -57,6 +57,10 @@ impl Layers {
         given.extend(file.iter().flat_map(ConfigFile::given));
         for (variable, text) in &variables {
             given.extend(read_variable(preset, variable, text)?);
+        }
+        for (variable, text) in &variables {
+            let so_far = |setting| given.get(setting).and_then(|given| given.texts.first().cloned());
+            given.extend(read_host(preset, variable, text, so_far));
         }
         given.extend(environment.named);
         given.extend(SETTINGS.iter().filter_map(|setting| read_flag(&matches, setting)));

@@ -45,6 +45,10 @@ pub enum Meaning {
     },
     /// A port on every address.
     Port(&'static str),
+    /// The address of a setting whose port another variable, or the preset, has.
+    Host(&'static str),
+    /// The setting's value, in any case of letters.
+    LowerCase(&'static str),
     /// A number of hours.
     Hours(&'static str),
     /// A URL, of which the setting is the path. The setting's own flag wins.
@@ -65,7 +69,7 @@ impl Preset {
 }
 
 use FlagStyle::{Letter, OneDash, TwoDashes};
-use Meaning::{Choice, Hours, Ignored, IgnoredSwitch, Items, Only, PathOf, Port, Value};
+use Meaning::{Choice, Host, Hours, Ignored, IgnoredSwitch, Items, LowerCase, Only, PathOf, Port, Value};
 
 /// The paths under which pushes are taken anyway.
 const PUSH_PATHS: Meaning = Only(&["/metrics/", "/metrics"]);
@@ -158,10 +162,19 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "hermes",
-        settings: &[("listen", "0.0.0.0:8080")],
+        settings: &[
+            ("listen", "0.0.0.0:8080"),
+            ("udp-listen", "0.0.0.0:7789"),
+            ("declarations", "/etc/hermes/config.json"),
+        ],
         flag_style: TwoDashes,
         flags: &[],
-        variables: &[],
+        variables: &[
+            ("LISTEN_PORT", Port("udp-listen")),
+            ("LISTEN_ADDRESS", Host("udp-listen")),
+            ("HERMES_CONFIG_PATH", Value("declarations")),
+            ("LOG_LEVEL", LowerCase("log-level")),
+        ],
     },
     Preset {
         name: "pushgateway",
@@ -188,7 +201,8 @@ mod tests {
 
     fn target(meaning: Meaning) -> Option<&'static str> {
         match meaning {
-            Value(setting) | Items(setting) | Port(setting) | Hours(setting) | PathOf(setting) => Some(setting),
+            Value(setting) | Items(setting) | LowerCase(setting) | Port(setting) | Host(setting) | Hours(setting)
+            | PathOf(setting) => Some(setting),
             Choice { setting, .. } => Some(setting),
             Only(_) | Ignored | IgnoredSwitch => None,
         }

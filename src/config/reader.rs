@@ -11,7 +11,7 @@ use super::error::ConfigError;
 use super::layers::{Given, Layers};
 use super::settings::setting;
 use super::words::{Choices, NONE, SWITCH, parse_bytes, parse_duration, parse_time, value_of, words};
-use super::{CorsOrigins, PushUser, SourceKey};
+use super::{CorsOrigins, DatagramAddress, PushUser, SourceKey};
 use crate::model::name::is_legacy_label_name;
 use crate::model::value::Millis;
 
@@ -166,18 +166,43 @@ impl Reader<'_> {
     pub fn addresses(&self, name: &'static str) -> Result<Vec<SocketAddr>, ConfigError> {
         let mut addresses = Vec::new();
         for text in self.layers.get(name).texts {
-            // `:9091`, as Go programs write it, is every address.
-            let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text };
             let resolved =
-                full.to_socket_addrs().map_err(|_| self.invalid(name, "an address and port such as 127.0.0.1:9091"))?;
+                resolve(&text).map_err(|_| self.invalid(name, "an address and port such as 127.0.0.1:9091"))?;
             addresses.extend(resolved);
         }
         addresses.dedup();
         if addresses.is_empty() { Err(self.invalid(name, "at least one address")) } else { Ok(addresses) }
     }
 
+    /// Addresses for datagrams, or `none`.
+    pub fn datagram_addresses(&self, name: &'static str) -> Result<Vec<DatagramAddress>, ConfigError> {
+        let texts = self.layers.get(name).texts;
+        if matches!(&texts[..], [none] if none == NONE || none.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let mut addresses = Vec::new();
+        for text in texts {
+            match text.strip_prefix("unix:") {
+                Some(path) if !path.is_empty() => addresses.push(DatagramAddress::Unix(path.into())),
+                _ => {
+                    let expected = "an address and port such as 127.0.0.1:7789, or unix: and a path";
+                    let resolved = resolve(&text).map_err(|_| self.invalid(name, expected))?;
+                    addresses.extend(resolved.map(DatagramAddress::Udp));
+                }
+            }
+        }
+        addresses.dedup();
+        Ok(addresses)
+    }
+
     /// Addresses, or `none`.
     pub fn optional_addresses(&self, name: &'static str) -> Result<Vec<SocketAddr>, ConfigError> {
         if self.optional_text(name).is_none() { Ok(Vec::new()) } else { self.addresses(name) }
     }
+}
+
+/// `:9091`, as Go programs write it, is every address.
+fn resolve(text: &str) -> std::io::Result<impl Iterator<Item = SocketAddr> + use<>> {
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    full.to_socket_addrs()
 }

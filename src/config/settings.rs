@@ -50,6 +50,15 @@ pub const SETTINGS: &[Setting] = &[
     ),
     list("listen", "ADDRESS", "0.0.0.0:9091", "Address and port to listen on"),
     one("telemetry-listen", "ADDRESS", "none", "A second address and port, for own metrics and health alone"),
+    list(
+        "udp-listen",
+        "ADDRESS",
+        "none",
+        "Address and port for observations by UDP datagram, such as 0.0.0.0:7789, or unix:PATH for a Unix socket",
+    ),
+    one("udp-sockets", "COUNT", "", "Sockets, each with a thread, that share a UDP address [default: one per core]"),
+    one("udp-buffer", "BYTES", "8MiB", "Receive buffer asked for each datagram socket; the system may grant less"),
+    one("declarations", "FILE", "", "JSON file of the metrics that may be observed by datagram [default: all may]"),
     one("shards", "COUNT", "", "Shard actors that hold the series [default: one per core]"),
     one("workers", "COUNT", "", "Threads that serve HTTP [default: one per core]"),
     one(

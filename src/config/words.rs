@@ -1,5 +1,6 @@
 //! Words of settings and rules: the choices they offer, durations, sizes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -64,6 +65,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
 pub fn parse_time(text: &str) -> Result<Millis, &'static str> {
     let duration = parse_duration(text)?;
     if duration.is_zero() { Err("a duration above 0") } else { Ok(millis(duration)) }
+}
+
+/// Quantiles in order, each once; none is NaN.
+pub fn ascending(mut quantiles: Vec<f64>) -> Arc<[f64]> {
+    quantiles.iter_mut().for_each(|quantile| *quantile += 0.0);
+    quantiles.sort_by(f64::total_cmp);
+    quantiles.dedup();
+    quantiles.into()
 }
 
 /// At least 1.

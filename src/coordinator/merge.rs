@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::stream::{ChunkSink, StreamError};
 use super::writer::PageWriter;
+use crate::exposition::shown::ShownFamily;
 use crate::shard::route::ShardSet;
 use crate::shard::table::{Page, PageRequest};
 
@@ -17,19 +18,22 @@ pub(super) async fn stream_page(shards: &ShardSet, request: PageRequest, sink: C
     let families = Arc::clone(&request.families);
     let mut writer = PageWriter::new(request.format, sink);
     // All are asked before the first is waited for.
-    let begun: Result<Vec<_>, _> =
+    let asked: Result<Vec<_>, _> =
         (0..shards.router().shards()).map(|shard| Piece::begin(shards, shard, request.clone())).collect();
     let mut pieces = Pieces(Vec::new());
-    for mut piece in begun?.into_iter().rev() {
+    for mut piece in asked?.into_iter().rev() {
         piece.load().await?;
         pieces.put(piece);
     }
     let mut current_family = None;
+    let mut begun = 0;
     let mut series = 0;
     while let Some(mut piece) = pieces.0.pop() {
         let Some((family, _)) = piece.head() else { continue };
         if current_family != Some(family) {
             current_family = Some(family);
+            begin_declared(&mut writer, &families[begun..family as usize]).await?;
+            begun = family as usize + 1;
             writer.begin_family(&families[family as usize]).await?;
         }
         let next = pieces.0.last().and_then(|next| next.head());
@@ -41,8 +45,17 @@ pub(super) async fn stream_page(shards: &ShardSet, request: PageRequest, sink: C
         }
         pieces.put(piece);
     }
+    begin_declared(&mut writer, &families[begun..]).await?;
     writer.finish().await?;
     Ok(series)
+}
+
+/// Declared families are on the page though they have no series.
+async fn begin_declared<'f>(writer: &mut PageWriter<'f>, families: &'f [ShownFamily]) -> Result<(), StreamError> {
+    for family in families.iter().filter(|shown| shown.family.is_declared()) {
+        writer.begin_family(family).await?;
+    }
+    Ok(())
 }
 
 /// The shards' pieces by their heads, the least last.

@@ -2,6 +2,7 @@
 //! into the text that the decoder returned; nothing is known here of what is stored.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use super::error::Place;
 use crate::model::family::{MetricKind, SampleRole};
@@ -92,6 +93,17 @@ pub struct WholeSummary {
     pub summary: Summary,
 }
 
+/// A value that a histogram or a summary is to take in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observation {
+    /// Whose value it is.
+    pub series: SeriesText,
+    /// Not NaN.
+    pub value: f64,
+    /// Index into [`Decoded::bounds`], if the observation says which buckets it means.
+    pub bounds: Option<u32>,
+}
+
 /// The name of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
@@ -127,6 +139,8 @@ pub struct DeclaredFamily {
     pub help: Option<Span>,
     /// The unit.
     pub unit: Option<Span>,
+    /// Whether its numbers are added to what is there, whatever the rule for them: those of a gauge too.
+    pub is_increment: bool,
 }
 
 /// A HELP or TYPE line of text 0.0.4, which may stand anywhere.
@@ -155,6 +169,8 @@ pub enum Places {
     Lines,
     /// Protobuf metrics, from 1.
     Metrics,
+    /// Observations, from 1.
+    Observations,
 }
 
 impl Places {
@@ -163,6 +179,7 @@ impl Places {
         match self {
             Self::Lines => Place::Line(number),
             Self::Metrics => Place::Metric(number),
+            Self::Observations => Place::Observation(number),
         }
     }
 }
@@ -178,6 +195,12 @@ pub struct Decoded {
     pub histograms: Vec<WholeHistogram>,
     /// In the order of the body.
     pub summaries: Vec<WholeSummary>,
+    /// In the order of the body.
+    pub observations: Vec<Observation>,
+    /// Bucket bounds that observations ask for: ascending, the last one infinite.
+    pub bounds: Vec<Arc<[f64]>>,
+    /// Whether a series may come several times. Then its values are taken in one after the other.
+    pub may_repeat: bool,
     /// One entry for each run of samples with the same name.
     pub names: Vec<Name>,
     /// Families whose samples follow behind their declaration.
@@ -191,9 +214,9 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// Series parts: samples, histograms and summaries.
+    /// Series parts: samples, histograms, summaries and observations.
     pub fn parts(&self) -> usize {
-        self.samples.len() + self.histograms.len() + self.summaries.len()
+        self.samples.len() + self.histograms.len() + self.summaries.len() + self.observations.len()
     }
 
     /// Forgets the push, and gives memory back that one of usual size does not need.
@@ -204,6 +227,8 @@ impl Decoded {
         self.extras.shrink_to(USUAL_SAMPLES);
         self.histograms.shrink_to(USUAL_SAMPLES);
         self.summaries.shrink_to(USUAL_SAMPLES);
+        self.observations.shrink_to(USUAL_SAMPLES);
+        self.bounds.shrink_to(USUAL_SAMPLES);
         self.names.shrink_to(USUAL_SAMPLES);
         self.families.shrink_to(USUAL_SAMPLES);
         self.metadata.shrink_to(USUAL_SAMPLES);
@@ -220,6 +245,9 @@ impl Decoded {
         self.extras.clear();
         self.histograms.clear();
         self.summaries.clear();
+        self.observations.clear();
+        self.bounds.clear();
+        self.may_repeat = false;
         self.names.clear();
         self.families.clear();
         self.metadata.clear();

@@ -43,6 +43,8 @@ pub enum Place {
     Line(u32),
     /// A metric of a protobuf body, counted from 1 over all its families.
     Metric(u32),
+    /// An observation, counted from 1 over the whole body.
+    Observation(u32),
     /// A byte, counted from 0.
     Byte(usize),
 }
@@ -52,6 +54,7 @@ impl fmt::Display for Place {
         match self {
             Self::Line(number) => write!(formatter, "line {number}"),
             Self::Metric(number) => write!(formatter, "metric {number}"),
+            Self::Observation(number) => write!(formatter, "observation {number}"),
             Self::Byte(number) => write!(formatter, "byte {number}"),
         }
     }

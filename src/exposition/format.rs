@@ -4,6 +4,7 @@ pub mod header;
 
 use std::borrow::Cow;
 
+use super::observation_decode::ObservationKind;
 use crate::model::name::Escaping;
 use header::{Clause, clauses};
 
@@ -114,6 +115,8 @@ pub enum PushFormat {
     OpenMetrics,
     /// Delimited messages of the `io.prometheus.client` schema.
     Protobuf,
+    /// Observations in JSON.
+    Observations(ObservationKind),
 }
 
 /// A media type of a known format in an unknown form.

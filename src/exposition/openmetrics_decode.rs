@@ -206,7 +206,8 @@ impl<'b> Decoder<'b, '_> {
         };
         family.declared = Some(self.reader.decoded.families.len() as u32);
         let suffix = kind.openmetrics_suffix();
-        self.reader.decoded.families.push(DeclaredFamily { name, suffix, kind, help, unit });
+        let is_increment = false;
+        self.reader.decoded.families.push(DeclaredFamily { name, suffix, kind, help, unit, is_increment });
         Ok(())
     }
 

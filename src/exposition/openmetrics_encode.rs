@@ -252,7 +252,7 @@ mod tests {
     fn summaries_show_the_quantiles_that_the_format_knows() {
         let quantiles = [(-1.0, 1.0), (0.0, 1.0), (0.5, -1.0), (0.9, f64::NAN), (1.0, 2.0), (50.0, 3.0)];
         let quantiles = quantiles.map(|(quantile, value)| Quantile { quantile, value }).to_vec();
-        let summary = Summary { quantiles, sum: Some(-1.0), count: Some(2.0), created: None };
+        let summary = Summary { quantiles, sum: Some(-1.0), count: Some(2.0), ..Summary::default() };
         let expected = "x{a=\"1\",quantile=\"0.0\"} 1\nx{a=\"1\",quantile=\"0.9\"} NaN\n\
                         x{a=\"1\",quantile=\"1.0\"} 2\nx_count{a=\"1\"} 2\n";
         assert_eq!(series(MetricKind::Summary, "a=\"1\"", &Value::Summary(Box::new(summary))), expected);

@@ -19,6 +19,7 @@ use super::path::{PathError, group_labels, grouping_key};
 use super::refusal::{HttpRefusal, wrong_method};
 use super::state::AppState;
 use crate::exposition::format::PushFormat;
+use crate::exposition::observation_decode::ObservationKind;
 use crate::ingest::{GroupMethod, Push, Refusal, Scratch};
 use crate::model::door::Door;
 use crate::model::labels::GroupLabels;
@@ -114,9 +115,7 @@ async fn take_in(
         (coding, _) => coding?,
     };
     let lifetime = lifetime(headers)?;
-    let (body, mut permit) = read_body(headers, payload, state).await?;
-    state.pushed_bytes.increment(body.len() as u64);
-    let body = decompress(coding, body, config.max_decompressed, &mut permit).await?;
+    let (body, _permit) = receive(headers, payload, coding, state).await?;
     let push = Push { format, body: &body, group: &group, lifetime };
     let outcome = match door {
         Door::Aggregate if config.adds_path_labels => ingest.aggregate(push, &group, scratch).await,
@@ -128,6 +127,39 @@ async fn take_in(
         }
     };
     Ok(outcome?)
+}
+
+/// Observations, one or many.
+pub async fn observe(
+    request: HttpRequest,
+    payload: Payload,
+    kind: web::Data<ObservationKind>,
+    state: web::Data<AppState>,
+    scratch: web::Data<WorkerScratch>,
+) -> HttpResponse {
+    match take_observations(request.headers(), payload, **kind, &state, &scratch.ingest).await {
+        Ok(()) => {
+            state.count_accepted();
+            HttpResponse::new(state.parts.config.accepted_status)
+        }
+        Err(refusal) => state.refuse(&refusal, request.path()),
+    }
+}
+
+/// The body is JSON, whatever the head says: browsers send what needs no preflight.
+async fn take_observations(
+    headers: &HeaderMap,
+    payload: Payload,
+    kind: ObservationKind,
+    state: &AppState,
+    scratch: &RefCell<Scratch>,
+) -> Result<(), HttpRefusal> {
+    auth::check(headers, &state.parts.config.push_users)?;
+    let (coding, lifetime) = (content_coding(headers)?, lifetime(headers)?);
+    let (body, _permit) = receive(headers, payload, coding, state).await?;
+    let group = GroupLabels::default();
+    let push = Push { format: PushFormat::Observations(kind), body: &body, group: &group, lifetime };
+    Ok(state.parts.ingest.aggregate(push, &group, scratch).await?)
 }
 
 /// What was pushed under the path goes.
@@ -188,6 +220,19 @@ fn group_path<'p>(path: &'p str, prefix: &str) -> Result<&'p str, PathError> {
 /// A header's text; empty if it is missing or not text.
 fn header(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Reads the body and inflates it. The permit counts its bytes until the push is done with them.
+async fn receive(
+    headers: &HeaderMap,
+    payload: Payload,
+    coding: Coding,
+    state: &AppState,
+) -> Result<(Bytes, Permit), HttpRefusal> {
+    let (body, mut permit) = read_body(headers, payload, state).await?;
+    state.pushed_bytes.increment(body.len() as u64);
+    let body = decompress(coding, body, state.parts.config.max_decompressed, &mut permit).await?;
+    Ok((body, permit))
 }
 
 /// Reads the body within its limits. The permit counts its bytes until the push is done with them; it grows as they come,

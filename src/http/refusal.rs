@@ -11,7 +11,6 @@ use super::path::PathError;
 use crate::exposition::format::MediaTypeError;
 use crate::ingest::Refusal;
 use crate::push::PushError;
-use crate::shard::route::ShardError;
 
 /// Why a push is answered with an error.
 #[derive(Debug, thiserror::Error)]
@@ -86,21 +85,7 @@ impl HttpRefusal {
             Self::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "inflight_full"),
-            Self::Push(refusal) | Self::Inconsistent(refusal) => match refusal {
-                Refusal::Push(PushError::Malformed(_)) => (StatusCode::BAD_REQUEST, "malformed"),
-                Refusal::Push(PushError::TypeConflict(_)) => (StatusCode::BAD_REQUEST, "type_conflict"),
-                Refusal::Push(PushError::NameClash(_)) => (StatusCode::BAD_REQUEST, "name_clash"),
-                Refusal::Push(PushError::DuplicateSeries(_)) => (StatusCode::BAD_REQUEST, "duplicate_series"),
-                Refusal::Push(PushError::InvalidSample(_)) => (StatusCode::BAD_REQUEST, "invalid_sample"),
-                Refusal::Push(PushError::Timestamps) => (StatusCode::BAD_REQUEST, "timestamps"),
-                Refusal::Owned { .. } => (StatusCode::BAD_REQUEST, "owned"),
-                Refusal::Collision { .. } => (StatusCode::BAD_REQUEST, "name_clash"),
-                Refusal::StoreLimit { .. } => (StatusCode::TOO_MANY_REQUESTS, "store_limit"),
-                Refusal::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
-                Refusal::Shard(ShardError::Full(_)) => (StatusCode::SERVICE_UNAVAILABLE, "shard_full"),
-                Refusal::Shard(ShardError::Down(_)) => (StatusCode::SERVICE_UNAVAILABLE, "shard_down"),
-                Refusal::Lost => (StatusCode::INTERNAL_SERVER_ERROR, "shard_down"),
-            },
+            Self::Push(refusal) | Self::Inconsistent(refusal) => (status(refusal), refusal.reason()),
         }
     }
 
@@ -142,6 +127,15 @@ impl HttpRefusal {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Push(_) | Refusal::Owned { .. } | Refusal::Collision { .. } => StatusCode::BAD_REQUEST,
+        Refusal::StoreLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Crowded | Refusal::Shard(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Lost => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -20,7 +20,8 @@ use crate::push::PushRules;
 use crate::registry::Registry;
 use crate::shard::gate::Budget;
 use crate::shard::route::ShardSet;
-use crate::telemetry::{Observed, Telemetry};
+use crate::telemetry::{Observed, ObservedSockets, Telemetry};
+use crate::udp::socket::DatagramSocket;
 
 /// What an [`AppState`] is built of.
 pub struct StateParts {
@@ -35,7 +36,9 @@ pub struct StateParts {
     /// Who makes pages.
     pub coordinator: CoordinatorHandle,
     /// Who takes pushes in.
-    pub ingest: Ingest,
+    pub ingest: Arc<Ingest>,
+    /// Where datagrams come in; may be none.
+    pub datagram_sockets: Vec<Arc<DatagramSocket>>,
     /// Own metrics.
     pub telemetry: Telemetry,
     /// Where rules are read anew from.
@@ -109,8 +112,18 @@ impl AppState {
             groups: self.parts.ingest.groups().len(),
             inflight_bytes: self.inflight.taken(),
             scrapes: self.scrapes.taken(),
+            udp: self.observed_sockets(),
             queues: self.parts.shards.gates().map(|gate| (gate.batches.taken(), gate.bytes.taken())).collect(),
         }
+    }
+
+    fn observed_sockets(&self) -> Option<ObservedSockets> {
+        let sockets = &self.parts.datagram_sockets;
+        let add = |all: ObservedSockets, socket: &Arc<DatagramSocket>| ObservedSockets {
+            drops: all.drops + socket.kernel_drops().unwrap_or(0),
+            receive_buffers: all.receive_buffers + socket.receive_buffer(),
+        };
+        (!sockets.is_empty()).then(|| sockets.iter().fold(ObservedSockets::default(), add))
     }
 
     /// Reads the rules anew. On an error they stay as they were.

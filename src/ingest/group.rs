@@ -86,7 +86,8 @@ impl Ingest {
         let known = self.groups.find(push.group);
         let entry = known.clone().unwrap_or_else(|| self.groups.make(push.group));
         let group = Arc::clone(&entry.group);
-        let is_released = move |family: &Family| family.is_empty() || group.holds_all_of(family);
+        let is_released =
+            move |family: &Family| family.binds_nobody() || (group.holds_all_of(family) && !family.is_declared());
         let pushed = Pushed { door: Door::Replace, labels: push.group, lifetime: None, is_released: &is_released };
         let (mut assembled, _) = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
         let samples = assembled.samples;

@@ -6,20 +6,32 @@ use std::sync::Arc;
 use super::admit::{Part, Turn, hand_out, may_collide};
 use super::{Ingest, Push, Refusal, Registration, Scratch, SourceKey};
 use crate::model::door::Door;
+use crate::model::family::Family;
 use crate::model::labels::GroupLabels;
 use crate::model::value::Millis;
-use crate::push::{Assembled, Pushed};
+use crate::push::templates::TemplateKey;
+use crate::push::{Assembled, PushError, Pushed};
 use crate::shard::batch::BatchContext;
 use crate::shard::gate::{Acknowledgement, Permit};
 use crate::shard::owner::{Owner, Source};
 
 /// A source that pushes.
 #[derive(Clone, Copy)]
-struct SourcePush<'a> {
+pub(super) struct SourcePush<'a> {
     /// The labels that tell it from others.
     key: &'a str,
     /// How long it lives on.
     lifetime: Option<Millis>,
+}
+
+/// A push that the shards have.
+pub(super) struct HandedOver(Acknowledgement);
+
+impl HandedOver {
+    /// Waits until it has been applied.
+    async fn or_lost(self) -> Result<(), Refusal> {
+        if self.0.is_applied().await { Ok(()) } else { Err(Refusal::Lost) }
+    }
 }
 
 impl Ingest {
@@ -34,8 +46,9 @@ impl Ingest {
         scratch: &RefCell<Scratch>,
     ) -> Result<(), Refusal> {
         let pushed =
-            Pushed { door: Door::Aggregate, labels, lifetime: push.lifetime, is_released: &|family| family.is_empty() };
-        self.merge(push, pushed, None, scratch).await
+            Pushed { door: Door::Aggregate, labels, lifetime: push.lifetime, is_released: &Family::binds_nobody };
+        let assemble = || self.assemble(push, pushed, &mut scratch.borrow_mut());
+        self.merge(assemble, pushed, None).await?.or_lost().await
     }
 
     /// Takes in one push by the door `source`, alike.
@@ -44,11 +57,11 @@ impl Ingest {
     /// As [`Self::aggregate`].
     pub async fn source(&self, push: Push<'_>, scratch: &RefCell<Scratch>) -> Result<(), Refusal> {
         let labels = GroupLabels::default();
-        let pushed =
-            Pushed { door: Door::Source, labels: &labels, lifetime: None, is_released: &|family| family.is_empty() };
+        let pushed = Pushed { door: Door::Source, labels: &labels, lifetime: None, is_released: &Family::binds_nobody };
         let key = self.source_key(push.group);
         let lifetime = push.lifetime.or(self.parts.lifetimes.source);
-        self.merge(push, pushed, Some(SourcePush { key: &key, lifetime }), scratch).await
+        let assemble = || self.assemble(push, pushed, &mut scratch.borrow_mut());
+        self.merge(assemble, pushed, Some(SourcePush { key: &key, lifetime })).await?.or_lost().await
     }
 
     pub(super) fn source_key(&self, group: &GroupLabels) -> String {
@@ -58,15 +71,15 @@ impl Ingest {
         }
     }
 
-    async fn merge(
+    /// Assembles a push until what it was planned on still holds, and hands it to the shards.
+    pub(super) async fn merge(
         &self,
-        push: Push<'_>,
+        assemble: impl Fn() -> Result<(Assembled, Option<TemplateKey>), PushError>,
         pushed: Pushed<'_>,
         source: Option<SourcePush<'_>>,
-        scratch: &RefCell<Scratch>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<HandedOver, Refusal> {
         loop {
-            let (assembled, template) = self.assemble(push, pushed, &mut scratch.borrow_mut())?;
+            let (assembled, template) = assemble()?;
             let samples = assembled.samples;
             let handed_over = self.hand_over(assembled, pushed, source).await;
             // Part of a push that was lost on its way may wait too.
@@ -74,7 +87,7 @@ impl Ingest {
             match handed_over? {
                 Some(acknowledgement) => {
                     self.parts.metrics.samples(samples);
-                    return if acknowledgement.is_applied().await { Ok(()) } else { Err(Refusal::Lost) };
+                    return Ok(HandedOver(acknowledgement));
                 }
                 // Another push has changed what was planned on: what was checked may no longer hold.
                 None => template.into_iter().for_each(|key| self.templates.forget(key)),

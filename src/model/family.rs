@@ -193,6 +193,7 @@ pub struct Family {
     uses: AtomicUsize,
     traits: AtomicU8,
     is_retired: AtomicBool,
+    is_declared: AtomicBool,
     has_had_series: AtomicBool,
 }
 
@@ -240,6 +241,7 @@ impl Family {
             uses: AtomicUsize::new(0),
             traits: AtomicU8::new(0),
             is_retired: AtomicBool::new(false),
+            is_declared: AtomicBool::new(false),
             has_had_series: AtomicBool::new(false),
         }
     }
@@ -298,6 +300,21 @@ impl Family {
     /// The family leaves the register.
     pub fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
+    }
+
+    /// Whether the configuration speaks of the family: it is on the page without series too, and stays what it is.
+    pub fn is_declared(&self) -> bool {
+        self.is_declared.load(Ordering::Acquire)
+    }
+
+    /// The configuration speaks of the family.
+    pub fn declare(&self) {
+        self.is_declared.store(true, Ordering::Release);
+    }
+
+    /// Whether its names may be another's, and another kind be its: there is no series of it, and nobody has declared it.
+    pub fn binds_nobody(&self) -> bool {
+        self.is_empty() && !self.is_declared()
     }
 
     /// Whether it has no series and none is on its way.

@@ -1,5 +1,8 @@
 //! What a series holds. Plain data: the rules that change it are in `aggregate`, the formats in `exposition`.
 
+use std::sync::Arc;
+
+use super::sketch::Sketch;
 use super::timestamp::Timestamp;
 
 /// Milliseconds on the monotonic clock, counted from the start of the process.
@@ -158,7 +161,7 @@ pub struct Quantile {
     pub value: f64,
 }
 
-/// A summary. Quantiles cannot be merged, so there are none where summaries are.
+/// A summary. Pushed quantiles cannot be merged, so there are none where summaries are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// By ascending quantile, each once.
@@ -169,6 +172,40 @@ pub struct Summary {
     pub count: Option<f64>,
     /// When counting began.
     pub created: Option<Timestamp>,
+    /// What was observed lately, if quantiles are read from that.
+    pub window: Option<Box<QuantileWindow>>,
+}
+
+/// Which quantiles a summary of observations shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantileRule {
+    /// From 0 to 1, ascending.
+    pub quantiles: Arc<[f64]>,
+    /// How long observations count; above zero.
+    pub window: Millis,
+}
+
+/// The recent past of a summary in [`QuantileWindow::SLICES`] slices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantileWindow {
+    /// What it shows.
+    pub rule: QuantileRule,
+    /// By ascending number; at most `SLICES + 1`, none without an observation.
+    pub slices: Vec<SketchSlice>,
+}
+
+impl QuantileWindow {
+    /// The window slides by a fifth of its length. A slice takes a kilobyte at the least.
+    pub const SLICES: u64 = 5;
+}
+
+/// What was observed within one slice of a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SketchSlice {
+    /// Number of the slice since the start of the process.
+    pub number: u64,
+    /// The observations.
+    pub sketch: Sketch,
 }
 
 impl Summary {

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::mode::Mode;
 use super::treatment::Treatments;
 use super::{PlannedFamily, PushError, Pushed, fault};
 use crate::exposition::decoded::{DeclaredFamily, Decoded, MetadataContent, Name, NameOwner, Places};
@@ -26,6 +27,10 @@ use planned::written_by_the_gateway;
 pub(super) struct ResolvedName {
     /// Index into [`FamilyPlan::families`]; of none, if the samples are passed over.
     pub family: u32,
+    /// Index of what is done with its series, unless that depends on their labels.
+    pub treatment: u32,
+    /// What its samples ask for by themselves.
+    pub mode: Option<Mode>,
     pub role: SampleRole,
     pub kind: MetricKind,
     pub handling: Handling,
@@ -110,12 +115,25 @@ impl FamilyPlan {
                 (_, MetricKind::StateSet) => Handling::State,
                 _ => Handling::Plain,
             };
+            let is_increment = match name.owner {
+                NameOwner::ByName => false,
+                NameOwner::Declared(index, _) => decoded.families[index as usize].is_increment,
+            };
+            let treatment = match family.filter(|_| is_increment && handling != Handling::BySeries) {
+                Some(family) => resolver
+                    .treatments
+                    .increment(family, "")
+                    .ok_or_else(|| increment_of_window(decoded.places.at(name.place), &owner.family))?,
+                None => family.unwrap_or(u32::MAX),
+            };
             self.names.push(ResolvedName {
                 role: owner.role,
                 kind: owner.kind,
                 handling,
                 family_hash: router.hasher().hash(owner.family.as_bytes()),
                 family: family.unwrap_or(u32::MAX),
+                treatment,
+                mode: is_increment.then_some(Mode::Add),
             });
         }
         Ok(())
@@ -140,6 +158,12 @@ impl FamilyPlan {
         }
         (std::mem::take(&mut self.families), std::mem::take(&mut self.releases))
     }
+}
+
+/// The refusal of an increment where no single value is kept that it could be added to.
+pub(super) fn increment_of_window(place: Place, family: &str) -> PushError {
+    let expected = format!("a value for {family}, which shows what was set within a window");
+    PushError::InvalidSample(fault(place, expected, "an increment"))
 }
 
 fn name_text(text: &str, name: Name) -> Cow<'_, str> {

@@ -5,7 +5,7 @@ mod merged;
 mod numbers;
 mod parts;
 
-use super::families::{FamilyPlan, Handling, ResolvedName};
+use super::families::{FamilyPlan, Handling, ResolvedName, increment_of_window};
 use super::seen::SeenSeries;
 use super::treatment::Treatments;
 use super::{PushError, fault};
@@ -26,6 +26,8 @@ pub(super) struct Context<'a> {
     pub limits: &'a Limits,
     pub router: &'a Router,
     pub places: Places,
+    /// Whether a series may come several times.
+    pub may_repeat: bool,
 }
 
 impl Context<'_> {
@@ -58,6 +60,12 @@ pub(super) fn assemble(
     for WholeSummary { series, summary } in decoded.summaries.drain(..) {
         let count = summary.count.unwrap_or(0.0);
         assembly.whole(&series, count, |builder, name| builder.whole_summary(&series, name, summary))?;
+    }
+    for observation in &decoded.observations {
+        let count = 1.0;
+        assembly.whole(&observation.series, count, |builder, name| {
+            builder.observation(observation, &decoded.bounds, name)
+        })?;
     }
     let Assembly { builder, plan, discarded } = assembly;
     let dropped = builder.dropped;
@@ -182,6 +190,9 @@ impl<'r> Assembly<'_, 'r, '_> {
                 Ok(())
             }
             Err(Refused::Fault(error)) => Err(error),
+            Err(Refused::IncrementOfWindow) => {
+                Err(increment_of_window(self.builder.context.place(series), family.wanted.name()))
+            }
             Err(Refused::Repeated(labels)) => {
                 let place = self.builder.context.place(series);
                 let name = format!("{}{}", family.wanted.name(), suffix(name.kind, role));

@@ -40,6 +40,7 @@ impl Fixture {
             series_lifetime: None,
             rules: RuleSet::default(),
             mode_label: None,
+            declarations: None,
             limits: Limits::default(),
         };
         Self {

@@ -3,18 +3,19 @@
 //! rule or a mode depends on labels does each series have one of its own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::mode::Mode;
 use super::{PushRules, SummaryPolicy};
 use crate::aggregate::NumberRule;
 use crate::model::door::Door;
 use crate::model::family::MetricKind;
-use crate::model::value::{GaugePolicy, Millis};
+use crate::model::value::{GaugePolicy, Millis, QuantileRule};
 use crate::rules::{Candidates, LabelFilter, Rule};
 use crate::shard::batch::SeriesRule;
 
 /// What is done with series.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Treatment<'r> {
     /// For the shards.
     pub rule: SeriesRule,
@@ -22,6 +23,8 @@ pub(super) struct Treatment<'r> {
     pub drops: bool,
     /// Which labels stay, if not all.
     pub labels: Option<&'r LabelFilter>,
+    /// What summaries of observations show beside sum and count.
+    pub quantiles: Option<QuantileRule>,
     /// How numbers of a group are merged that are one series without the labels that go.
     pub together: GaugePolicy,
 }
@@ -32,6 +35,8 @@ struct TreatedFamily<'r> {
     kind: MetricKind,
     candidates: Candidates<'r>,
     is_by_series: bool,
+    /// Of a summary, as far as they are declared.
+    quantiles: Option<Arc<[f64]>>,
     /// The least of the rules that its series have met.
     max_series: Option<usize>,
 }
@@ -75,11 +80,12 @@ impl<'r> Treatments<'r> {
         let candidates = self.settings.rules.candidates(name);
         let depends_on_labels = candidates.depends_on_labels();
         let rule = if depends_on_labels { None } else { candidates.choose("") };
-        let treatment = self.treatment(kind, rule, None);
+        let quantiles = self.declared_quantiles(name, kind);
+        let treatment = self.treatment(kind, rule, None, quantiles.as_ref());
         let is_by_series =
             depends_on_labels || self.mode_label.is_some() || treatment.drops || treatment.labels.is_some();
         let max_series = rule.and_then(|rule| rule.max_series);
-        self.families.push(TreatedFamily { kind, candidates, is_by_series, max_series });
+        self.families.push(TreatedFamily { kind, candidates, is_by_series, quantiles, max_series });
         self.treatments.push(treatment);
     }
 
@@ -119,7 +125,8 @@ impl<'r> Treatments<'r> {
         let rule = position.and_then(|position| self.settings.rules.get(position));
         of.max_series = of.max_series.into_iter().chain(rule.and_then(|rule| rule.max_series)).min();
         let kind = of.kind;
-        let treatment = self.treatment(kind, rule, mode);
+        let quantiles = of.quantiles.clone();
+        let treatment = self.treatment(kind, rule, mode, quantiles.as_ref());
         if mode == Some(Mode::ReplaceFamily) && !treatment.drops && !self.replaced.contains(&family) {
             self.replaced.push(family);
         }
@@ -134,6 +141,14 @@ impl<'r> Treatments<'r> {
         self.treatments.get(index as usize)
     }
 
+    /// The index of the treatment of numbers that are added whatever the rule for their family; `None` if they cannot be, for
+    /// what is shown is what was set lately. `labels` is canonical label text.
+    pub fn increment(&mut self, family: u32, labels: &str) -> Option<u32> {
+        let usual = self.choose(family, labels, None);
+        let is_window = matches!(self.get(usual)?.rule.numbers, NumberRule::Window(_));
+        (!is_window).then(|| self.choose(family, labels, Some(Mode::Add)))
+    }
+
     /// How many series of a family may be stored, by the rules that its series have met.
     pub fn max_series(&self, family: usize) -> Option<usize> {
         self.families.get(family).and_then(|family| family.max_series)
@@ -144,7 +159,22 @@ impl<'r> Treatments<'r> {
         (self.treatments.iter().map(|treatment| treatment.rule).collect(), self.replaced)
     }
 
-    fn treatment(&self, kind: MetricKind, rule: Option<&'r Rule>, mode: Option<Mode>) -> Treatment<'r> {
+    fn declared_quantiles(&self, name: &str, kind: MetricKind) -> Option<Arc<[f64]>> {
+        let declarations = self.settings.declarations.as_ref().filter(|_| kind == MetricKind::Summary)?;
+        declarations.get(name)?.quantiles.clone()
+    }
+
+    /// Quantiles that are declared give way to those of the rule.
+    fn treatment(
+        &self,
+        kind: MetricKind,
+        rule: Option<&'r Rule>,
+        mode: Option<Mode>,
+        declared_quantiles: Option<&Arc<[f64]>>,
+    ) -> Treatment<'r> {
+        let window = rule.and_then(|rule| rule.window).unwrap_or(self.settings.gauges.aggregate.window);
+        let of_rule = rule.and_then(|rule| rule.quantiles.as_ref()).filter(|_| kind == MetricKind::Summary);
+        let quantiles = of_rule.or(declared_quantiles).map(Arc::clone);
         let lifetime = match self.door {
             Door::Replace => None,
             Door::Aggregate | Door::Source => {
@@ -154,6 +184,7 @@ impl<'r> Treatments<'r> {
         Treatment {
             rule: SeriesRule { numbers: self.numbers(kind, rule, mode), lifetime },
             drops: rule.is_some_and(|rule| rule.drops),
+            quantiles: quantiles.map(|quantiles| QuantileRule { quantiles, window }),
             labels: rule.map(|rule| &rule.labels).filter(|labels| **labels != LabelFilter::All),
             together: together(kind, rule),
         }

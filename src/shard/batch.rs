@@ -1,6 +1,6 @@
 //! What one push brings to one shard, and which shard a series lives on.
 
-use crate::aggregate::NumberRule;
+use crate::aggregate::{NumberRule, ObservationRule};
 use crate::model::family::FamilyUse;
 use crate::model::labels::LabelHasher;
 use crate::model::timestamp::Timestamp;
@@ -8,6 +8,8 @@ use crate::model::value::{Exemplar, Histogram, Millis, Summary};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use smallvec::SmallVec;
 
 /// Decides where series live: seeded at start, so that no pusher can aim at one shard or one table slot.
 #[derive(Clone, Debug)]
@@ -63,6 +65,8 @@ pub struct Batch {
     pub histograms: Vec<HistogramUpdate>,
     /// Summaries.
     pub summaries: Vec<SummaryUpdate>,
+    /// Observations for histograms and summaries.
+    pub observations: Vec<ObservationUpdate>,
     /// Which updates are parts of a series; mostly none is.
     pub parts: Option<Box<UpdateParts>>,
 }
@@ -223,10 +227,21 @@ pub struct SummaryUpdate {
     pub summary: Summary,
 }
 
+/// Observations that a series is to take in.
+#[derive(Clone, Debug)]
+pub struct ObservationUpdate {
+    /// Which series.
+    pub series: SeriesRef,
+    /// In the order in which they came.
+    pub observations: SmallVec<[f64; 2]>,
+    /// What they are taken into.
+    pub rule: ObservationRule,
+}
+
 impl Batch {
     /// Number of series.
     pub fn len(&self) -> usize {
-        self.numbers.len() + self.histograms.len() + self.summaries.len()
+        self.numbers.len() + self.histograms.len() + self.summaries.len() + self.observations.len()
     }
 
     /// Whether there is no series.
@@ -245,6 +260,8 @@ impl Batch {
             + size_of_val(&self.histograms[..])
             + size_of_val(&self.summaries[..])
             + self.summaries.iter().map(|update| update.summary.bytes()).sum::<usize>()
+            + size_of_val(&self.observations[..])
+            + self.observations.iter().map(|update| size_of_val(&update.observations[..])).sum::<usize>()
             + histograms
             + self.parts.as_deref().map_or(0, UpdateParts::bytes)
     }
@@ -259,23 +276,26 @@ impl Batch {
     pub fn series(&self) -> impl Iterator<Item = SeriesRef> {
         let numbers = self.numbers.iter().map(|update| update.series);
         let histograms = self.histograms.iter().map(|update| update.series);
-        numbers.chain(histograms).chain(self.summaries.iter().map(|update| update.series))
+        let observations = self.observations.iter().map(|update| update.series);
+        numbers.chain(histograms).chain(self.summaries.iter().map(|update| update.series)).chain(observations)
     }
 
     /// Every series of the batch, to be changed.
     pub fn series_mut(&mut self) -> impl Iterator<Item = &mut SeriesRef> {
         let numbers = self.numbers.iter_mut().map(|update| &mut update.series);
         let histograms = self.histograms.iter_mut().map(|update| &mut update.series);
-        numbers.chain(histograms).chain(self.summaries.iter_mut().map(|update| &mut update.series))
+        let observations = self.observations.iter_mut().map(|update| &mut update.series);
+        numbers.chain(histograms).chain(self.summaries.iter_mut().map(|update| &mut update.series)).chain(observations)
     }
 
-    /// Every update's series, and which part of it the update is.
+    /// Every update's series, and which part of it the update is. Observations are never parts.
     pub fn series_with_parts(&self) -> impl Iterator<Item = (SeriesRef, u64)> {
         let list = |of: fn(&UpdateParts) -> &[u64]| self.parts.as_deref().map(of).unwrap_or_default();
         let parts = |parts, updates| (0..updates).map(move |update| UpdateParts::of(parts, update));
         let parts = parts(list(|parts| &parts.numbers), self.numbers.len())
             .chain(parts(list(|parts| &parts.histograms), self.histograms.len()))
-            .chain(parts(list(|parts| &parts.summaries), self.summaries.len()));
+            .chain(parts(list(|parts| &parts.summaries), self.summaries.len()))
+            .chain(parts(&[], self.observations.len()));
         self.series().zip(parts)
     }
 

@@ -10,6 +10,7 @@ pub mod wire;
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use catchment::Listeners;
 use catchment::config::Config;
 use catchment::config::layers::Layers;
+use catchment::udp::socket::{self, DatagramSocket};
 use tokio::sync::oneshot;
 
 /// How long anything may take before the test is given up.
@@ -27,6 +29,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Of its own metrics and health alone, if it has that.
     pub telemetry: Option<SocketAddr>,
+    /// Of its first socket for datagrams, if it has one.
+    pub datagrams: Option<String>,
     client: ureq::Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), String>>>,
@@ -35,7 +39,7 @@ pub struct Server {
 impl Server {
     /// Two shards and two workers, then what `flags` say.
     pub fn start(flags: &[&str]) -> Self {
-        Self::start_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), flags)
+        Self::start_on(any_port(), flags)
     }
 
     /// As [`Self::start`], with a listener of the caller's making.
@@ -46,12 +50,27 @@ impl Server {
     /// As [`Self::start`], with an address of its own for metrics and health.
     pub fn start_with_telemetry(flags: &[&str]) -> Self {
         let [listener, own] = [0; 2].map(|port| TcpListener::bind(("127.0.0.1", port)).expect("a free port"));
-        Self::start_with(Listeners { pushes_and_pages: vec![listener], telemetry: vec![own] }, flags)
+        Self::start_with(Listeners { telemetry: vec![own], ..vec![listener].into() }, flags)
+    }
+
+    /// As [`Self::start`], with two UDP sockets on one port. The flags decide on their buffers.
+    pub fn start_with_datagrams(flags: &[&str]) -> Self {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let buffer = config(flags).datagrams.buffer;
+        let datagrams = socket::bind_udp(address, 2, Some(buffer)).expect("a free port");
+        Self::start_with(Listeners { datagrams, ..vec![any_port()].into() }, flags)
+    }
+
+    /// As [`Self::start`], with a Unix socket at the path.
+    pub fn start_with_datagrams_on(path: &Path, flags: &[&str]) -> Self {
+        let datagrams = vec![socket::bind_unix(path, None).expect("a free path")];
+        Self::start_with(Listeners { datagrams, ..vec![any_port()].into() }, flags)
     }
 
     fn start_with(listeners: Listeners, flags: &[&str]) -> Self {
         let address = listeners.pushes_and_pages[0].local_addr().expect("a bound listener");
         let telemetry = listeners.telemetry.first().map(|own| own.local_addr().expect("a bound listener"));
+        let datagrams = listeners.datagrams.first().map(DatagramSocket::local_address);
         let config = config(flags);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -61,7 +80,7 @@ impl Server {
             let running = catchment::run(config, listeners, shutdown);
             actix_rt::System::new().block_on(running).map_err(|error| error.to_string())
         });
-        Self { address, telemetry, client: client(), stop: Some(stop), thread: Some(thread) }
+        Self { address, telemetry, datagrams, client: client(), stop: Some(stop), thread: Some(thread) }
     }
 
     /// Status and body of a push.
@@ -106,6 +125,13 @@ impl Server {
             ["push_time_seconds", "push_failure_time_seconds"].iter().any(|name| sample.starts_with(name))
         };
         page.split_inclusive('\n').filter(|line| !is_time(line)).collect()
+    }
+
+    /// What `path` shows to a reader who asks for this.
+    #[track_caller]
+    pub fn get_as(&self, path: &str, accept: &str) -> String {
+        let answer = self.client.get(self.url(path)).header("Accept", accept).call().expect("an answer");
+        status_and_body(answer).1
     }
 
     /// All samples of the page, which must be one that every reader takes.
@@ -206,6 +232,10 @@ impl ConfigFile {
     pub fn start(&self, flags: &[&str]) -> Server {
         Server::start(&[&["--config", self.path()], flags].concat())
     }
+}
+
+fn any_port() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").expect("a free port")
 }
 
 /// A configuration as the program would make it of these flags. Flags given later win.

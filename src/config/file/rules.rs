@@ -1,13 +1,15 @@
 //! The `[[rule]]` tables: TOML to rules. Every refusal names the file, the rule's number and the key.
 
+use std::sync::Arc;
+
 use toml::Value;
 use toml::value::Array;
 
 use super::{ConfigError, RULE};
-use crate::config::words::{GAUGE_POLICIES, parse_time, value_of, words};
+use crate::config::words::{GAUGE_POLICIES, ascending, parse_time, value_of, words};
 use crate::rules::{LabelFilter, Rule, RuleSet};
 
-const KEYS: &str = "one of match, labels, gauge, window, drop_labels, keep_labels, drop, ttl, max_series";
+const KEYS: &str = "one of match, labels, gauge, window, quantiles, drop_labels, keep_labels, drop, ttl, max_series";
 
 /// Reads what stands under `rule`; also returns it as it stands.
 pub fn read(path: &str, value: Value) -> Result<(RuleSet, Array), ConfigError> {
@@ -63,6 +65,7 @@ impl Place<'_> {
                 rule.gauge = Some(policy.ok_or_else(|| self.fault(key, &expected, shown(value)))?);
             }
             "window" => rule.window = Some(self.time(key, value)?),
+            "quantiles" => rule.quantiles = Some(self.quantiles(key, value)?),
             "ttl" => rule.ttl = Some(self.time(key, value)?),
             "drop_labels" => self.filter(rule, key, LabelFilter::Drop(self.names(key, value)?))?,
             "keep_labels" => self.filter(rule, key, LabelFilter::Keep(self.names(key, value)?))?,
@@ -107,6 +110,15 @@ impl Place<'_> {
     fn count(&self, key: &str, value: &Value) -> Result<usize, ConfigError> {
         let count = value.as_integer().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
         count.ok_or_else(|| self.fault(key, "a whole number above 0", shown(value)))
+    }
+
+    fn quantiles(&self, key: &str, value: &Value) -> Result<Arc<[f64]>, ConfigError> {
+        let refused = || self.fault(key, "a list of numbers from 0 to 1 such as [0.5, 0.99]", shown(value));
+        let quantiles = value.as_array().filter(|quantiles| !quantiles.is_empty()).ok_or_else(refused)?;
+        let number = |value: &Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
+        let quantile = |value: &Value| number(value).filter(|quantile| (0.0..=1.0).contains(quantile));
+        let quantiles: Option<Vec<f64>> = quantiles.iter().map(quantile).collect();
+        quantiles.map(ascending).ok_or_else(refused)
     }
 
     fn names(&self, key: &str, value: &Value) -> Result<Vec<String>, ConfigError> {

@@ -113,7 +113,7 @@ impl<'b> Decoder<'b, '_, '_> {
             _ => None,
         };
         let (declared, next_name) = (self.decoded.families.len() as u32, self.decoded.names.len() as u32);
-        self.decoded.families.push(DeclaredFamily { name, suffix: "", kind, help, unit });
+        self.decoded.families.push(DeclaredFamily { name, suffix: "", kind, help, unit, is_increment: false });
         let is_number = !kind.is_histogram() && kind != MetricKind::Summary;
         Ok(Family { kind, declared, name: next_name, value: value_field(kind), is_number })
     }

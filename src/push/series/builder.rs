@@ -16,6 +16,8 @@ pub(super) enum Refused {
     Fault(PushError),
     /// The labels of a series that has this sample already.
     Repeated(String),
+    /// What the series shows is what was set lately, to which nothing can be added.
+    IncrementOfWindow,
 }
 
 impl From<PushError> for Refused {
@@ -33,6 +35,7 @@ pub(super) struct Draft {
     /// Where its other series began; only for those that are looked at one by one.
     pub number_places: Vec<u32>,
     pub summary_places: Vec<u32>,
+    pub observation_places: Vec<u32>,
 }
 
 pub(super) struct Builder<'a, 'r> {
@@ -103,9 +106,10 @@ impl<'a, 'r> Builder<'a, 'r> {
     /// The draft that a series belongs to, and the index of its treatment. Its labels are in the scratch if they are of interest.
     pub fn destination(&mut self, hash: u64, name: ResolvedName) -> (usize, u32) {
         if name.handling != Handling::BySeries {
-            return (self.context.router.shard(hash), name.family);
+            return (self.context.router.shard(hash), name.treatment);
         }
-        let treatment = self.treatments.choose(name.family, &self.labels, self.mode);
+        let mode = self.mode.or(name.mode);
+        let treatment = self.treatments.choose(name.family, &self.labels, mode);
         if self.treatments.get(treatment).is_some_and(|treatment| treatment.drops) {
             self.dropped += 1;
         }

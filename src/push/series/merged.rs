@@ -10,7 +10,9 @@ use crate::model::family::MetricKind;
 use crate::model::labels::write_kept;
 use crate::model::value::GaugePolicy;
 use crate::push::PlannedFamily;
-use crate::shard::batch::{Batch, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate, UpdateParts};
+use crate::shard::batch::{
+    Batch, CounterExtra, HistogramUpdate, NumberUpdate, ObservationUpdate, SeriesRef, SummaryUpdate, UpdateParts,
+};
 
 /// Empties the last draft into those of the shards, which are before it.
 pub(super) fn merge(
@@ -26,6 +28,7 @@ pub(super) fn merge(
     merger.numbers(&mut staged)?;
     merger.histograms(&mut staged)?;
     merger.summaries(&mut staged)?;
+    merger.observations(&mut staged)?;
     Ok(merger.drafts)
 }
 
@@ -132,6 +135,19 @@ impl Merger<'_, '_> {
                     summaries.push(SummaryUpdate { series, summary });
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Observations of series that are one without the labels that go are taken in one after the other.
+    fn observations(&mut self, staged: &mut Draft) -> Result<(), PushError> {
+        let series_at: SeriesAt = |batch, at| batch.observations.get(at).map(|update| update.series);
+        let updates = std::mem::take(&mut staged.batch.observations);
+        for (update, place) in updates.into_iter().zip(&staged.observation_places) {
+            let next = |batch: &Batch| batch.observations.len();
+            let sent = self.send(&staged.batch, update.series, *place, next, series_at)?;
+            let Some(Sent { shard, series, .. }) = sent else { continue };
+            self.drafts[shard].batch.observations.push(ObservationUpdate { series, ..update });
         }
         Ok(())
     }

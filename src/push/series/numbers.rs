@@ -1,15 +1,20 @@
 //! Series that are one sample each: counters, gauges, untyped ones, infos and states.
 
+use std::sync::Arc;
+
+use smallvec::smallvec;
+
 use super::builder::{Builder, LastPart, Refused, is_at_least_zero, is_series, limit_key, part_of};
 use super::{Handling, PushError, ResolvedName, fault};
-use crate::exposition::decoded::{Sample, SampleExtra, SeriesText};
+use crate::aggregate::{NumberRule, ObservationRule};
+use crate::exposition::decoded::{Observation, Sample, SampleExtra, SeriesText};
 use crate::exposition::number::float_text;
 use crate::model::door::Door;
 use crate::model::family::MetricKind;
 use crate::model::labels::has_label;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::BucketExemplar;
-use crate::shard::batch::{CounterExtra, NumberUpdate};
+use crate::shard::batch::{CounterExtra, NumberUpdate, ObservationUpdate};
 
 impl<'a> Builder<'a, '_> {
     /// A sample that is a series by itself. Always a new one, unless series are looked at one by one: then that is not known yet.
@@ -23,7 +28,7 @@ impl<'a> Builder<'a, '_> {
         };
         let (shard, treatment) = match BY_SERIES {
             true => self.destination(hash, name),
-            false => (context.router.shard(hash), name.family),
+            false => (context.router.shard(hash), name.treatment),
         };
         let labels = labels.unwrap_or(&self.labels);
         let draft = &mut self.drafts[shard];
@@ -32,8 +37,14 @@ impl<'a> Builder<'a, '_> {
         let is_same = |at: u32| {
             batch.numbers.get(at as usize).is_some_and(|update| is_series(batch, update.series, name.family, labels))
         };
-        if self.seen.find_or_insert(hash, next, is_same).is_some() {
-            return Err(Refused::Repeated(labels.to_owned()));
+        // Series that are looked at one by one may become one with others between them: the order of all is to be kept.
+        let is_kept_apart = BY_SERIES && context.may_repeat;
+        if !is_kept_apart && let Some(at) = self.seen.find_or_insert(hash, next, is_same) {
+            if !context.may_repeat {
+                return Err(Refused::Repeated(labels.to_owned()));
+            }
+            self.repeated_number(shard, at as usize, sample.value, treatment);
+            return Ok(false);
         }
         limit_key(context, &mut self.key_bytes, &sample.series, labels)?;
         let series = batch.push_key(hash, name.family, treatment, labels);
@@ -45,9 +56,31 @@ impl<'a> Builder<'a, '_> {
         Ok(!BY_SERIES)
     }
 
+    /// A number for a series that has one in the push already: they become one, if the rule for them allows.
+    fn repeated_number(&mut self, shard: usize, at: usize, value: f64, treatment: u32) {
+        let rule = self.treatments.get(treatment).map(|treatment| treatment.rule.numbers);
+        let numbers = &mut self.drafts[shard].batch.numbers;
+        let Some(before) = numbers.get_mut(at) else { return };
+        match rule {
+            Some(NumberRule::Add) => before.value += value,
+            Some(NumberRule::Last) => {
+                before.value = value;
+                before.series.rule = treatment;
+            }
+            _ => {
+                let series = before.series;
+                numbers.push(NumberUpdate { series, value });
+            }
+        }
+    }
+
     /// The hash of a number's series, whose labels are written to the scratch.
-    fn written_hash(&mut self, series: &SeriesText, name: ResolvedName) -> Result<u64, PushError> {
+    fn written_hash(&mut self, series: &SeriesText, name: ResolvedName) -> Result<u64, Refused> {
         self.write_series(series, name, None)?;
+        let is_increment = name.mode.is_some() && self.mode.is_none();
+        if is_increment && self.treatments.increment(name.family, &self.labels).is_none() {
+            return Err(Refused::IncrementOfWindow);
+        }
         Ok(self.hash(name))
     }
 
@@ -75,6 +108,52 @@ impl<'a> Builder<'a, '_> {
         };
         let place = self.context.place(&sample.series);
         Err(PushError::InvalidSample(fault(place, expected, float_text(sample.value))))
+    }
+
+    /// An observation for a histogram or a summary; those of one series are handed on together.
+    pub fn observation(
+        &mut self,
+        observation: &Observation,
+        bounds: &[Arc<[f64]>],
+        name: ResolvedName,
+    ) -> Result<bool, Refused> {
+        let context = self.context;
+        let is_by_series = name.handling == Handling::BySeries;
+        let (hash, labels) = match is_by_series {
+            true => (self.written_hash(&observation.series, name)?, None),
+            false => self.labels_and_hash(&observation.series, name)?,
+        };
+        let (shard, treatment) = self.destination(hash, name);
+        let rule = match name.kind.is_histogram() {
+            true => ObservationRule::Buckets(observation.bounds.and_then(|index| bounds.get(index as usize)).cloned()),
+            false => {
+                let treatment = self.treatments.get(treatment);
+                ObservationRule::Quantiles(treatment.and_then(|treatment| treatment.quantiles.clone()))
+            }
+        };
+        let labels = labels.unwrap_or(&self.labels);
+        let draft = &mut self.drafts[shard];
+        let batch = &mut draft.batch;
+        let next = batch.observations.len() as u32;
+        let is_same = |at: u32| {
+            let update = batch.observations.get(at as usize);
+            update.is_some_and(|update| is_series(batch, update.series, name.family, labels))
+        };
+        let before = if is_by_series { None } else { self.seen.find_or_insert(hash, next, is_same) };
+        if let Some(update) = before.and_then(|at| batch.observations.get_mut(at as usize)) {
+            if update.rule == rule {
+                update.observations.push(observation.value);
+            } else {
+                let series = update.series;
+                batch.observations.push(ObservationUpdate { series, observations: smallvec![observation.value], rule });
+            }
+            return Ok(false);
+        }
+        limit_key(context, &mut self.key_bytes, &observation.series, labels)?;
+        let series = batch.push_key(hash, name.family, treatment, labels);
+        batch.observations.push(ObservationUpdate { series, observations: smallvec![observation.value], rule });
+        draft.observation_places.push(observation.series.place);
+        Ok(!is_by_series)
     }
 
     /// The hash of a number's series. Its labels are returned if they can be taken as they stand, else they are in the scratch.

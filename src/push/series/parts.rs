@@ -209,7 +209,7 @@ impl Builder<'_, '_> {
         family: &str,
     ) -> Result<(), PushError> {
         let quantile = self.position(series, name, value)?;
-        if self.parts.insert((self.hash(name), part_of(name.role, quantile))) {
+        if self.context.may_repeat || self.parts.insert((self.hash(name), part_of(name.role, quantile))) {
             return Ok(());
         }
         let name = format!("{family}{}", suffix(name.kind, name.role));

@@ -33,10 +33,13 @@ impl Variable {
 
 /// What changes in a body, in its order. Ends with `None` where the body is not written as usual.
 pub(super) fn variables(format: PushFormat, body: &[u8]) -> impl Iterator<Item = Option<(Range<usize>, Variable)>> {
-    let is_text = format != PushFormat::Protobuf;
-    let lines = Lines { body: if is_text { body } else { b"" }, at: 0 };
-    let messages = Messages { body: if is_text { b"" } else { body }, at: 0, open: SmallVec::new() };
-    lines.chain(messages)
+    let (text, messages, other): (&[u8], &[u8], _) = match format {
+        PushFormat::Text | PushFormat::OpenMetrics => (body, b"", None),
+        PushFormat::Protobuf => (b"", body, None),
+        PushFormat::Observations(_) => (b"", b"", Some(None)),
+    };
+    let messages = Messages { body: messages, at: 0, open: SmallVec::new() };
+    Lines { body: text, at: 0 }.chain(messages).chain(other)
 }
 
 /// The same without lengths of messages that have no count in them: their lengths are the same too.

@@ -107,7 +107,7 @@ proptest! {
 
         let quantiles =
             quantiles.into_iter().map(|(percent, value)| Quantile { quantile: f64::from(percent) / 100.0, value }).collect();
-        let summary = Summary { quantiles, sum: Some(4.0), count: Some(2.0), created: None };
+        let summary = Summary { quantiles, sum: Some(4.0), count: Some(2.0), ..Summary::default() };
         let value = Value::Summary(Box::new(summary.clone()));
         let family = Arc::new(Family::new(0, "s", MetricKind::Summary));
         let shown = ShownFamily::new(&family, MetricKind::Summary, Escaping::AllowUtf8);
@@ -122,7 +122,7 @@ proptest! {
             write_series(&mut series, shown_as, &shown, SeriesLabels { text: labels, shape: None }, &value, 0);
             match format {
                 PushFormat::Protobuf => begin_family(&mut page, &shown, series.len()),
-                PushFormat::Text | PushFormat::OpenMetrics => write_header(&mut page, shown_as, &shown),
+                _ => write_header(&mut page, shown_as, &shown),
             }
             page.append(&mut series);
             page.extend_from_slice(end_mark(shown_as));

@@ -1,9 +1,14 @@
 //! Series that all pushers share: pushed values are merged into the stored ones.
 
 use super::{Stored, Table, table_hash};
-use crate::aggregate::{first_number, merge_counter_extra, merge_histogram, merge_number, merge_summary};
+use crate::aggregate::{
+    NumberRule, first_number, first_observed, merge_counter_extra, merge_histogram, merge_number, merge_summary,
+    observe,
+};
 use crate::model::value::{Millis, Value};
-use crate::shard::batch::{Batch, BatchContext, CounterExtra, HistogramUpdate, NumberUpdate, SeriesRef, SummaryUpdate};
+use crate::shard::batch::{
+    Batch, BatchContext, CounterExtra, HistogramUpdate, NumberUpdate, ObservationUpdate, SeriesRef, SummaryUpdate,
+};
 
 /// Series looked up at once.
 const SIDE_BY_SIDE: usize = 128;
@@ -12,6 +17,7 @@ impl Table {
     pub(super) fn apply_aggregated(&mut self, mut batch: Batch, context: &BatchContext, now: Millis) {
         let histograms = std::mem::take(&mut batch.histograms);
         let summaries = std::mem::take(&mut batch.summaries);
+        let observed = std::mem::take(&mut batch.observations);
         if batch.is_shared() {
             self.apply_known_numbers(&batch, context, now);
         } else {
@@ -36,6 +42,14 @@ impl Table {
             match self.aggregated(&batch, series, context) {
                 Some(value) => merge_summary(value, summary, rule(series)),
                 None => self.create_aggregated(&batch, series, context, Value::Summary(Box::new(summary)), now),
+            }
+        }
+        for ObservationUpdate { series, observations, rule: observation } in observed {
+            let first = || first_observed(&observations, &observation, now);
+            match self.aggregated(&batch, series, context) {
+                Some(value) if rule(series) == NumberRule::Last => *value = first(),
+                Some(value) => observe(value, &observations, &observation, now),
+                None => self.create_aggregated(&batch, series, context, first(), now),
             }
         }
     }

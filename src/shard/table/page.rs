@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::slots::fetch;
 use super::{Series, Stored, Table};
+use crate::aggregate::shown_summary;
 use crate::exposition::SeriesLabels;
 use crate::exposition::format::{Format, FormatKind};
 use crate::exposition::shown::ShownFamily;
@@ -154,6 +155,7 @@ impl Table {
         key: &str,
         series: Option<&'t Series>,
         version: Version,
+        now: Millis,
     ) -> Option<Shown<'t>> {
         if !self.past.is_empty()
             && let Some(former) = self.past.value(family.family.id, key, version)
@@ -162,7 +164,7 @@ impl Table {
         }
         match &series?.stored {
             Stored::Aggregated(Value::Number(_)) if family.has_windows => None,
-            Stored::Aggregated(value) => Some(Shown { value: Cow::Borrowed(value), group: None }),
+            Stored::Aggregated(value) => Some(Shown { value: shown_value(value, now), group: None }),
             Stored::Sourced(sourced) => Some(Shown { value: sourced.shown(family.family.kind())?, group: None }),
             Stored::Replaced(replaced) if replaced.since > version => None,
             Stored::Replaced(replaced) => {
@@ -170,6 +172,17 @@ impl Table {
             }
         }
     }
+}
+
+/// What is shown of an aggregated value: the quantiles of a summary of observations are those of now.
+#[inline]
+fn shown_value(value: &Value, now: Millis) -> Cow<'_, Value> {
+    if let Value::Summary(summary) = value
+        && let Some(window) = &summary.window
+    {
+        return Cow::Owned(Value::Summary(Box::new(shown_summary(summary, window, now))));
+    }
+    Cow::Borrowed(value)
 }
 
 /// A family's series on their way to a page.
@@ -191,7 +204,7 @@ impl Piece<'_> {
     fn add(&mut self, key: &str, stored: Option<(u32, &Series)>) -> bool {
         let stored = stored.filter(|(slot, _)| !self.table.series.is_expired(*slot, self.now));
         let series = stored.map(|(_, series)| series);
-        if let Some(shown) = self.table.shown(self.family, key, series, self.request.version) {
+        if let Some(shown) = self.table.shown(self.family, key, series, self.request.version, self.now) {
             self.write(key, series, &shown);
         }
         self.looked_at += 1;

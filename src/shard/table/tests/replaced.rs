@@ -45,6 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[allow(clippy::large_enum_variant, reason = "few are made")]
 enum Message {
     Replace {
         batch: Batch,

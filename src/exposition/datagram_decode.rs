@@ -1,0 +1,256 @@
+//! Reads datagrams of observations in JSON, as Hermes has them: `{"metric_name", "payload": {"labels", "value", "operation",
+//! "observation"}}`, or several of them one after the other. Each datagram is read whole or not at all.
+//!
+//! What a metric is, its datagrams do not say: it is declared, or known, or told by what is observed. (Beyond Hermes, a `type`
+//! beside the name says it, and a `description`.)
+
+use std::borrow::Cow;
+
+use super::decoded::Decoded;
+use super::error::{DecodeError, Limits, not_utf8};
+use super::json::{JsonFault, JsonReader};
+pub use super::observations::text_of;
+use super::observations::{LabelPairs, ObservationWriter, Observed, Result, read_labels};
+use crate::declarations::{Declarations, Declared};
+use crate::model::family::MetricKind;
+use crate::model::labels::LabelHasher;
+
+/// Why a datagram is not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DatagramFault {
+    /// It is no observation, or beyond a limit.
+    #[error(transparent)]
+    Malformed(DecodeError),
+    /// Nobody has declared its metric.
+    #[error(transparent)]
+    Undeclared(DecodeError),
+    /// Its labels are not those that were declared.
+    #[error(transparent)]
+    Labels(DecodeError),
+}
+
+/// Which families there are.
+#[derive(Clone, Copy)]
+pub struct KnownFamilies<'a> {
+    /// If there are any, only these may be observed.
+    pub declarations: Option<&'a Declarations>,
+    /// What a family is that has been pushed.
+    pub kind_of: &'a dyn Fn(&str) -> Option<MetricKind>,
+}
+
+/// Decodes datagrams into `decoded`; the text that its spans point into is written to `arena`. `refused` is told the index of each
+/// that is none, and nothing of those is kept.
+pub fn decode<'b>(
+    datagrams: impl Iterator<Item = &'b [u8]>,
+    known: KnownFamilies<'_>,
+    limits: &Limits,
+    hasher: &LabelHasher,
+    arena: &mut Vec<u8>,
+    decoded: &mut Decoded,
+    mut refused: impl FnMut(usize, DatagramFault),
+) {
+    let mut writer = ObservationWriter::new(limits, hasher, arena, decoded);
+    for (index, datagram) in datagrams.enumerate() {
+        let mark = writer.mark();
+        let outcome = match str::from_utf8(datagram) {
+            Ok(text) => Decoder { text, reader: JsonReader::new(text), known, writer: &mut writer }.datagram(),
+            Err(error) => Err(DatagramFault::Malformed(not_utf8(datagram, error.valid_up_to()))),
+        };
+        if let Err(fault) = outcome {
+            writer.roll_back(mark);
+            refused(index, fault);
+        }
+    }
+}
+
+struct Decoder<'t, 'w, 'd, 'k> {
+    text: &'t str,
+    reader: JsonReader<'t>,
+    known: KnownFamilies<'k>,
+    writer: &'w mut ObservationWriter<'d>,
+}
+
+/// What is done to a gauge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Set,
+    Increment,
+    Decrement,
+}
+
+/// What is said of an observation.
+#[derive(Debug, Default)]
+struct Fields<'t> {
+    name: Option<Cow<'t, str>>,
+    description: Option<Cow<'t, str>>,
+    kind: Option<MetricKind>,
+    labels: LabelPairs<'t>,
+    value: Option<f64>,
+    operation: Option<Operation>,
+    observation: Option<f64>,
+}
+
+impl From<Box<DecodeError>> for DatagramFault {
+    fn from(error: Box<DecodeError>) -> Self {
+        Self::Malformed(*error)
+    }
+}
+
+impl<'k> Decoder<'_, '_, '_, 'k> {
+    fn datagram(&mut self) -> std::result::Result<(), DatagramFault> {
+        self.observation()?;
+        while self.reader.peek().is_some() {
+            self.observation()?;
+        }
+        Ok(())
+    }
+
+    fn observation(&mut self) -> std::result::Result<(), DatagramFault> {
+        self.writer.next()?;
+        let mut fields = Fields::default();
+        fields.read(&mut self.reader).map_err(|fault| self.writer.not_read(self.text, fault))?;
+        let Some(name) = &fields.name else { return Err(self.writer.fault("a metric_name", "none").into()) };
+        let declared = self.declared(name, &mut fields.labels)?;
+        let known = || (self.known.kind_of)(name);
+        let kind = declared.map(|declared| declared.kind).or(fields.kind).or_else(known);
+        let kind = kind.filter(|kind| is_observed(*kind)).unwrap_or_else(|| fields.likely_kind());
+        if fields.kind.is_some_and(|said| said != kind) {
+            return Err(self.writer.fault(format!("the type {} of {name}", kind.name()), "another").into());
+        }
+        let (value, is_increment) = self.value(&fields, kind)?;
+        let bounds = declared.and_then(|declared| declared.bounds.as_deref());
+        let bounds = bounds.map(|bounds| self.writer.add_bounds(bounds));
+        let help = fields.description.as_deref();
+        let observed = Observed { name, help, kind, is_increment, value, bounds };
+        Ok(self.writer.write(observed, &mut fields.labels)?)
+    }
+
+    /// The declaration of a metric, if there are any; its labels must be those declared.
+    fn declared(
+        &self,
+        name: &str,
+        labels: &mut LabelPairs<'_>,
+    ) -> std::result::Result<Option<&'k Declared>, DatagramFault> {
+        let Some(declarations) = self.known.declarations else { return Ok(None) };
+        let Some(declared) = declarations.get(name) else {
+            return Err(DatagramFault::Undeclared(*self.writer.fault("a declared metric", name)));
+        };
+        labels.sort_unstable();
+        if labels.iter().map(|(name, _)| &**name).eq(declared.labels.iter().map(|name| &**name)) {
+            return Ok(Some(declared));
+        }
+        let got: Vec<&str> = labels.iter().map(|(name, _)| &**name).collect();
+        let expected = format!("the labels [{}] of {name}", declared.labels.join(", "));
+        Err(DatagramFault::Labels(*self.writer.fault(expected, format!("[{}]", got.join(", ")))))
+    }
+
+    /// What is observed, and whether it is added to a gauge.
+    fn value(&self, fields: &Fields<'_>, kind: MetricKind) -> Result<(f64, bool)> {
+        match (kind, fields.operation) {
+            (MetricKind::Gauge, Some(Operation::Increment)) => Ok((fields.value.unwrap_or(1.0), true)),
+            (MetricKind::Gauge, Some(Operation::Decrement)) => Ok((-fields.value.unwrap_or(1.0), true)),
+            (MetricKind::Gauge, _) => match fields.value {
+                Some(value) => Ok((value, false)),
+                None => Err(self.writer.fault("a value", "none")),
+            },
+            (MetricKind::Counter, Some(Operation::Set | Operation::Decrement)) => {
+                Err(self.writer.fault("a counter to be incremented", "another operation"))
+            }
+            (MetricKind::Counter, _) => Ok((fields.value.unwrap_or(1.0), false)),
+            _ => match fields.observation.or(fields.value) {
+                Some(observation) => Ok((observation, false)),
+                None => Err(self.writer.fault("an observation", "none")),
+            },
+        }
+    }
+}
+
+fn is_observed(kind: MetricKind) -> bool {
+    matches!(kind, MetricKind::Counter | MetricKind::Gauge | MetricKind::Histogram | MetricKind::Summary)
+}
+
+impl<'t> Fields<'t> {
+    /// What is observed so, where nobody has said what the metric is.
+    fn likely_kind(&self) -> MetricKind {
+        if self.observation.is_some() {
+            MetricKind::Histogram
+        } else if self.value.is_some() || self.operation.is_some() {
+            MetricKind::Gauge
+        } else {
+            MetricKind::Counter
+        }
+    }
+
+    fn read(&mut self, reader: &mut JsonReader<'t>) -> std::result::Result<(), JsonFault> {
+        let mut members =
+            reader.object("an observation such as {\"metric_name\": \"requests_total\", \"payload\": {}}")?;
+        let mut has_payload = false;
+        while let Some(key) = reader.next_key(&mut members)? {
+            if reader.null() {
+                continue;
+            }
+            let fault = reader.fault("each member once");
+            let is_repeated = match &*key {
+                "metric_name" => self.name.replace(reader.string("a metric name as a string")?).is_some(),
+                "description" => self.description.replace(reader.string("a description as a string")?).is_some(),
+                "type" => self.kind.replace(read_kind(reader)?).is_some(),
+                "payload" => {
+                    self.read_payload(reader)?;
+                    std::mem::replace(&mut has_payload, true)
+                }
+                _ => reader.skip().map(|()| false)?,
+            };
+            if is_repeated {
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_payload(&mut self, reader: &mut JsonReader<'t>) -> std::result::Result<(), JsonFault> {
+        let mut members = reader.object("a payload such as {\"labels\": {}, \"value\": 1}")?;
+        let mut has_labels = false;
+        while let Some(key) = reader.next_key(&mut members)? {
+            if reader.null() {
+                continue;
+            }
+            let fault = reader.fault("each member once");
+            let is_repeated = match &*key {
+                "labels" => {
+                    read_labels(reader, &mut self.labels)?;
+                    std::mem::replace(&mut has_labels, true)
+                }
+                "value" => self.value.replace(reader.number("a number as value")?).is_some(),
+                "observation" => self.observation.replace(reader.number("a number as observation")?).is_some(),
+                "operation" => self.operation.replace(read_operation(reader)?).is_some(),
+                _ => reader.skip().map(|()| false)?,
+            };
+            if is_repeated {
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_kind(reader: &mut JsonReader<'_>) -> std::result::Result<MetricKind, JsonFault> {
+    const EXPECTED: &str = "the type counter, gauge, histogram or summary";
+    reader.peek();
+    let fault = reader.fault(EXPECTED);
+    MetricKind::from_text(&reader.string(EXPECTED)?).filter(|kind| is_observed(*kind)).ok_or(fault)
+}
+
+fn read_operation(reader: &mut JsonReader<'_>) -> std::result::Result<Operation, JsonFault> {
+    const EXPECTED: &str = "the operation set, increment or decrement";
+    reader.peek();
+    let fault = reader.fault(EXPECTED);
+    match &*reader.string(EXPECTED)? {
+        "set" => Ok(Operation::Set),
+        "increment" => Ok(Operation::Increment),
+        "decrement" => Ok(Operation::Decrement),
+        _ => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ SCALE_FLAGS ?=
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation pushgateway_file selector templates
 
-.PHONY: run test check bench bench-compare instructions e2e build fuzz loadtest loadtest-build loadtest-scale loadtest-test
+.PHONY: run test check bench bench-compare instructions e2e build fuzz loadtest loadtest-build loadtest-scale loadtest-test client-python
 
 ## Build in release mode and serve on port 9091 (RUN_FLAGS="--gauges sum" adds flags).
 run:
@@ -71,3 +71,7 @@ loadtest-test:
 	cd loadtest && $(CARGO) fmt --check
 	cd loadtest && $(CARGO) clippy --jobs $(JOBS) --target-dir ../target/loadtest --all-targets -- -D warnings
 	cd loadtest && $(CARGO) test --jobs $(JOBS) --target-dir ../target/loadtest
+
+## Formatting, lints, types and tests of the Python client against the release binary; see clients/python/check.sh.
+client-python: build
+	clients/python/check.sh

@@ -299,7 +299,7 @@ pub fn write_escaped(out: &mut String, canonical: &str, escaping: Escaping) {
 
 /// Writes a value so that it can stand between quotes: `\`, `"` and line feed are escaped.
 pub fn escape_value(value: &str) -> Cow<'_, str> {
-    if !value.contains(['\\', '"', '\n']) {
+    if memchr::memchr3(b'\\', b'"', b'\n', value.as_bytes()).is_none() {
         return Cow::Borrowed(value);
     }
     let mut escaped = String::with_capacity(value.len() + 8);

@@ -122,6 +122,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the push itself is at fault, or asks for too much: part of it may be taken in.
+    fn is_of_the_push(&self) -> bool {
+        match self {
+            Self::Push(_) | Self::Collision { .. } | Self::Owned { .. } | Self::StoreLimit { .. } => true,
+            Self::Crowded | Self::Shard(_) | Self::Lost => false,
+        }
+    }
+
     /// The word under which it is counted.
     pub fn reason(&self) -> &'static str {
         match self {

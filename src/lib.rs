@@ -197,14 +197,10 @@ fn start_actors(
     let (shards, mut threads) = ShardSet::start(config.shards, config.queue, clock, &stored, &telemetry);
     let shards = Arc::new(shards);
     let registry = Arc::new(Registry::new(config.max_families));
-    for declared in config.push.declarations.iter().flat_map(|declarations| declarations.iter()) {
-        let entered = registry.declare(&declared.name, declared.kind, &declared.help);
-        entered.map_err(|owner| RunError::Declarations { name: declared.name.to_string(), owner })?;
-    }
     let (coordinator, thread) =
         CoordinatorHandle::start(Arc::clone(&shards), config.http.max_scrapes, telemetry.scrape());
     threads.push(thread);
-    let limits = config.push.limits;
+    let (limits, declarations) = (config.push.limits, config.push.declarations.clone());
     let ingest = Ingest::new(IngestParts {
         registry: Arc::clone(&registry),
         shards: Arc::clone(&shards),
@@ -217,6 +213,11 @@ fn start_actors(
         clock,
         metrics: telemetry.ingest(),
     });
+    // Behind the families of the gateway's own.
+    for declared in declarations.iter().flat_map(|declarations| declarations.iter()) {
+        let entered = registry.declare(&declared.name, declared.kind, &declared.help);
+        entered.map_err(|owner| RunError::Declarations { name: declared.name.to_string(), owner })?;
+    }
     let parts = StateParts {
         config: config.http,
         limits,

@@ -146,6 +146,9 @@ fn say_what_starts(config: &Config, listeners: &Listeners) {
         let buffer = listeners.datagrams.iter().map(DatagramSocket::receive_buffer).min();
         tracing::info!(%address, buffer, "listening: observations by UDP or Unix datagram");
     }
+    if !listeners.datagrams.is_empty() && config.push.declarations.is_none() {
+        tracing::info!("nothing is declared: datagrams of every metric are taken");
+    }
     tracing::info!(shards = config.shards, workers = config.http.workers, "threads");
     tracing::info!(preset = config.preset, door = %config.http.door, rules = config.push.rules.iter().count(), "meaning of pushes");
     tracing::info!(gauges = ?config.push.gauges.aggregate.policy, summaries = ?config.push.summaries, path_labels = config.http.adds_path_labels, "merging");

@@ -273,20 +273,20 @@ impl Intake<'_> {
         assembler.assemble(text, decoded, pushed, rules, self.registry, self.router)
     }
 
-    /// Decodes datagrams of observations, to be assembled next. `unread` is told the index of each that is none.
-    pub fn decode_datagrams(
-        &mut self,
-        datagrams: &[&[u8]],
-        rules: &PushRules,
-        unread: impl FnMut(usize, DatagramFault),
-    ) {
+    /// Decodes datagrams of observations, to be assembled next. Returns those that are none, by ascending index.
+    pub fn decode_datagrams(&mut self, datagrams: &[&[u8]], rules: &PushRules) -> Vec<(usize, DatagramFault)> {
         let Scratch { decoded, arena, .. } = &mut *self.scratch;
-        let view = self.registry.view();
-        let kind_of =
-            |name: &str| view.claim(name).filter(|claim| *claim.family.name == *name).map(|claim| claim.family.kind());
+        // Looked at for one name at a time: whoever sends much must not keep others from registering theirs.
+        let kind_of = |name: &str| {
+            let view = self.registry.view();
+            view.claim(name).filter(|claim| *claim.family.name == *name).map(|claim| claim.family.kind())
+        };
         let known = KnownFamilies { declarations: rules.declarations.as_deref(), kind_of: &kind_of };
+        let mut unread = Vec::new();
+        let refused = |index, fault| unread.push((index, fault));
         let datagrams = datagrams.iter().copied();
-        datagram_decode::decode(datagrams, known, &rules.limits, self.router.hasher(), arena, decoded, unread);
+        datagram_decode::decode(datagrams, known, &rules.limits, self.router.hasher(), arena, decoded, refused);
+        unread
     }
 
     /// Assembles what has been decoded of datagrams; it may be done again.

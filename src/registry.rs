@@ -24,8 +24,8 @@ struct State {
     claims: HashMap<Box<str>, Claim, ahash::RandomState>,
     /// By exposed name, the order of the page.
     families: BTreeMap<Box<str>, Arc<Family>>,
-    /// Families that are always there; not counted against the limit.
-    reserved: Vec<Arc<Family>>,
+    /// Ids of families that are always there; not counted against the limit.
+    reserved: HashSet<u32, ahash::RandomState>,
     /// Ids are not given twice: a scrape may still be showing a family that has gone.
     next_id: u32,
 }
@@ -181,7 +181,7 @@ impl Registry {
         let mut state = self.write();
         let family = state.enter_new(name, kind);
         family.set_help(help);
-        state.reserved.push(Arc::clone(&family));
+        state.reserved.insert(family.id);
         family
     }
 
@@ -201,7 +201,7 @@ impl Registry {
             family.set_help(help);
         }
         family.declare();
-        state.reserved.push(family);
+        state.reserved.insert(family.id);
         Ok(())
     }
 
@@ -351,7 +351,7 @@ impl State {
     }
 
     fn is_reserved(&self, family: &Family) -> bool {
-        self.reserved.iter().any(|reserved| reserved.id == family.id)
+        self.reserved.contains(&family.id)
     }
 
     /// Whether what the push was planned on still holds, once the `released` families have gone.

@@ -1,5 +1,5 @@
 //! Observations by datagram: a thread for each socket takes what has come, many datagrams at once, and hands it on as one push. It
-//! never answers, and never waits for the shards: what they have no room for is dropped and counted, and what comes faster than it
+//! never answers, and waits for no shard to be done: what they have no room for is dropped and counted, and what comes faster than it
 //! is taken the kernel drops and counts.
 
 pub mod socket;

@@ -169,7 +169,10 @@ fn rules_hold_for_observations() {
     let (status, line) = server.push("/metrics/gauge/inc", r#"{"name":"peak"}"#);
     assert_eq!(
         (status, line.as_str()),
-        (400, "observation 1: expected a value for peak, which shows what was set within a window, got an increment\n")
+        (
+            400,
+            "observation 1: expected a value for peak, which shows what was set and is not added up, got an increment\n"
+        )
     );
     let samples = server.samples();
     let about = |series: &str, expected: f64| {
@@ -243,4 +246,34 @@ fn limits_hold_for_observations() {
     assert_eq!((status, line.as_str()), (429, "expected at most 3 series, got 1 more\n"));
     observe(&server, "/metrics/counter", r#"{"name":"c"}"#);
     assert_eq!(server.samples()["c"], 1001.0);
+}
+
+#[test]
+fn what_is_long_is_refused_before_it_takes_room() {
+    let server = Server::start(&[]);
+    let labels = "a:1,".repeat(1_000_000);
+    for (body, expected) in [
+        (format!("{{name: 'c', labels: {{{labels}}}}}"), "expected at most 64 labels"),
+        (
+            format!("{{name: 'c', description: '{}'}}", "d".repeat(100_000)),
+            "expected a description of at most 65536 bytes",
+        ),
+        (format!("{{name: '{}'}}", "n".repeat(1000)), "expected a metric name of at most 256 bytes"),
+        (format!("{{name: 'c', other: {}}}", "[".repeat(1_000_000)), "expected values not as deep within others"),
+    ] {
+        let (status, line) = server.push("/metrics/counter", body);
+        assert_eq!((status, line.len() < 200), (400, true), "{line}");
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn what_is_set_is_set_under_every_policy_but_windows() {
+    let server = Server::start(&["--gauges", "sum"]);
+    server.push_ok("/metrics", "# TYPE g gauge\ng 1\n");
+    server.push_ok("/metrics", "g 1\n");
+    observe(&server, "/metrics/gauge/inc", r#"{"name":"g"}"#);
+    assert_eq!(server.samples()["g"], 3.0);
+    observe(&server, "/metrics/gauge/set", r#"{"name":"g","value":7}"#);
+    assert_eq!(server.samples()["g"], 7.0);
 }

@@ -246,3 +246,11 @@ fn unix_sockets_take_datagrams_too() {
     drop(server);
     assert!(!path.exists(), "the file has gone with the server");
 }
+
+#[test]
+fn the_gateways_own_families_are_not_to_be_declared() {
+    let declarations = file(r#"{"gauges": [{"metric_name": "push_time_seconds"}]}"#);
+    let path = declarations.path().to_str().expect("UTF-8");
+    let stopped = Server::start(&["--declarations", path]).stop().expect_err("a clash");
+    assert!(stopped.contains("got push_time_seconds, which has one of push_time_seconds"), "{stopped}");
+}

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{MOST_NATIVE_BUCKETS, add_histogram, add_present, limit_buckets, slice_number};
 use crate::model::sketch::Sketch;
 use crate::model::value::{
@@ -54,7 +56,7 @@ pub fn observe(stored: &mut Value, observations: &[f64], rule: &ObservationRule,
 fn histogram_of(observations: &[f64], bounds: &[f64]) -> Histogram {
     let buckets = bounds.iter().map(|bound| Bucket { bound: *bound, count: 0.0 }).collect();
     let mut histogram = Histogram { buckets, sum: Some(0.0), count: Some(0.0), ..Histogram::default() };
-    observations.iter().for_each(|observation| count(&mut histogram, *observation));
+    count(&mut histogram, observations);
     histogram
 }
 
@@ -72,7 +74,7 @@ fn add_to_histogram(histogram: &mut Histogram, observations: &[f64], bounds: Opt
             let count = histogram.count.unwrap_or(last.count);
             histogram.buckets.push(Bucket { bound: f64::INFINITY, count });
         }
-        observations.iter().for_each(|observation| count(histogram, *observation));
+        count(histogram, observations);
     }
     if let Some(native) = &mut histogram.native {
         observations.iter().for_each(|observation| count_native(native, *observation));
@@ -80,12 +82,20 @@ fn add_to_histogram(histogram: &mut Histogram, observations: &[f64], bounds: Opt
     }
 }
 
-/// Counts an observation in the classic buckets that it is in, and all of them.
-fn count(histogram: &mut Histogram, observation: f64) {
-    let lowest = histogram.buckets.partition_point(|bucket| bucket.bound < observation);
-    histogram.buckets[lowest..].iter_mut().for_each(|bucket| bucket.count += 1.0);
-    histogram.sum = add_present(histogram.sum, Some(observation));
-    histogram.count = add_present(histogram.count, Some(1.0));
+/// Counts observations in the classic buckets that they are in, and all of them.
+fn count(histogram: &mut Histogram, observations: &[f64]) {
+    let mut counts: SmallVec<[f64; 32]> = smallvec![0.0; histogram.buckets.len()];
+    for observation in observations {
+        let lowest = histogram.buckets.partition_point(|bucket| bucket.bound < *observation);
+        counts.get_mut(lowest).into_iter().for_each(|count| *count += 1.0);
+        histogram.sum = add_present(histogram.sum, Some(*observation));
+    }
+    let mut below = 0.0;
+    for (bucket, count) in histogram.buckets.iter_mut().zip(counts) {
+        below += count;
+        bucket.count += below;
+    }
+    histogram.count = add_present(histogram.count, Some(observations.len() as f64));
 }
 
 /// The same in native buckets. Rounding may take an observation that lies within one part in 10^15 of a bound for its neighbour.

@@ -256,7 +256,11 @@ pub fn read_host(
     let Meaning::Host(setting) = *meaning else { return None };
     let address = so_far(setting)?;
     let (_, port) = address.rsplit_once(':')?;
-    let text = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let text = if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    };
     Some((setting, Given { texts: vec![text], origin: Origin::Environment }))
 }
 

@@ -23,7 +23,7 @@ impl<'f> PageWriter<'f> {
         Self { format, sink, message: None }
     }
 
-    /// Begins a family; only those with series are begun.
+    /// Begins a family: one with series, or a declared one. Protobuf has none without series: readers of it look at the first.
     pub async fn begin_family(&mut self, family: &'f ShownFamily) -> Result<(), StreamError> {
         self.end_message().await?;
         if self.format.kind == FormatKind::Protobuf {

@@ -5,8 +5,9 @@
 //! beside the name says it, and a `description`.)
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use super::decoded::Decoded;
+use super::decoded::{Decoded, NumberChange};
 use super::error::{DecodeError, Limits, not_utf8};
 use super::json::{JsonFault, JsonReader};
 pub use super::observations::text_of;
@@ -50,23 +51,59 @@ pub fn decode<'b>(
     mut refused: impl FnMut(usize, DatagramFault),
 ) {
     let mut writer = ObservationWriter::new(limits, hasher, arena, decoded);
+    let mut kinds = Kinds { kind_of: known.kind_of, met: HashMap::default(), new: Vec::new() };
     for (index, datagram) in datagrams.enumerate() {
         let mark = writer.mark();
+        writer.begin_datagram();
+        kinds.new.clear();
         let outcome = match str::from_utf8(datagram) {
-            Ok(text) => Decoder { text, reader: JsonReader::new(text), known, writer: &mut writer }.datagram(),
+            Ok(text) => {
+                let (reader, writer, kinds) = (JsonReader::new(text), &mut writer, &mut kinds);
+                Decoder { text, reader, declarations: known.declarations, kinds, writer }.datagram()
+            }
             Err(error) => Err(DatagramFault::Malformed(not_utf8(datagram, error.valid_up_to()))),
         };
         if let Err(fault) = outcome {
             writer.roll_back(mark);
+            kinds.roll_back();
             refused(index, fault);
         }
+    }
+}
+
+/// What families are, for those that nobody has declared: as they are known, each looked up once; as they were taken to be
+/// before in the same datagrams; or as they are observed now.
+struct Kinds<'k> {
+    kind_of: &'k dyn Fn(&str) -> Option<MetricKind>,
+    met: HashMap<Box<str>, MetricKind, ahash::RandomState>,
+    /// Those that the datagram at hand has brought.
+    new: Vec<Box<str>>,
+}
+
+impl Kinds<'_> {
+    fn of(&mut self, name: &str, likely: MetricKind) -> MetricKind {
+        if let Some(kind) = self.met.get(name) {
+            return *kind;
+        }
+        let known = (self.kind_of)(name).filter(|kind| is_observed(*kind));
+        if known.is_none() {
+            self.new.push(name.into());
+        }
+        let kind = known.unwrap_or(likely);
+        self.met.insert(name.into(), kind);
+        kind
+    }
+
+    fn roll_back(&mut self) {
+        self.new.drain(..).for_each(|name| _ = self.met.remove(&name));
     }
 }
 
 struct Decoder<'t, 'w, 'd, 'k> {
     text: &'t str,
     reader: JsonReader<'t>,
-    known: KnownFamilies<'k>,
+    declarations: Option<&'k Declarations>,
+    kinds: &'w mut Kinds<'k>,
     writer: &'w mut ObservationWriter<'d>,
 }
 
@@ -108,20 +145,21 @@ impl<'k> Decoder<'_, '_, '_, 'k> {
     fn observation(&mut self) -> std::result::Result<(), DatagramFault> {
         self.writer.next()?;
         let mut fields = Fields::default();
-        fields.read(&mut self.reader).map_err(|fault| self.writer.not_read(self.text, fault))?;
+        fields
+            .read(&mut self.reader, self.writer.limits.labels)
+            .map_err(|fault| self.writer.not_read(self.text, fault))?;
         let Some(name) = &fields.name else { return Err(self.writer.fault("a metric_name", "none").into()) };
         let declared = self.declared(name, &mut fields.labels)?;
-        let known = || (self.known.kind_of)(name);
-        let kind = declared.map(|declared| declared.kind).or(fields.kind).or_else(known);
-        let kind = kind.filter(|kind| is_observed(*kind)).unwrap_or_else(|| fields.likely_kind());
+        let kind = match declared {
+            Some(declared) => declared.kind,
+            None => fields.kind.unwrap_or_else(|| self.kinds.of(name, fields.likely_kind())),
+        };
         if fields.kind.is_some_and(|said| said != kind) {
             return Err(self.writer.fault(format!("the type {} of {name}", kind.name()), "another").into());
         }
-        let (value, is_increment) = self.value(&fields, kind)?;
-        let bounds = declared.and_then(|declared| declared.bounds.as_deref());
-        let bounds = bounds.map(|bounds| self.writer.add_bounds(bounds));
+        let (value, change) = self.value(&fields, kind)?;
         let help = fields.description.as_deref();
-        let observed = Observed { name, help, kind, is_increment, value, bounds };
+        let observed = Observed { name, help, kind, change, value, bounds: None };
         Ok(self.writer.write(observed, &mut fields.labels)?)
     }
 
@@ -131,7 +169,7 @@ impl<'k> Decoder<'_, '_, '_, 'k> {
         name: &str,
         labels: &mut LabelPairs<'_>,
     ) -> std::result::Result<Option<&'k Declared>, DatagramFault> {
-        let Some(declarations) = self.known.declarations else { return Ok(None) };
+        let Some(declarations) = self.declarations else { return Ok(None) };
         let Some(declared) = declarations.get(name) else {
             return Err(DatagramFault::Undeclared(*self.writer.fault("a declared metric", name)));
         };
@@ -144,21 +182,21 @@ impl<'k> Decoder<'_, '_, '_, 'k> {
         Err(DatagramFault::Labels(*self.writer.fault(expected, format!("[{}]", got.join(", ")))))
     }
 
-    /// What is observed, and whether it is added to a gauge.
-    fn value(&self, fields: &Fields<'_>, kind: MetricKind) -> Result<(f64, bool)> {
+    /// What is observed, and what becomes of it.
+    fn value(&self, fields: &Fields<'_>, kind: MetricKind) -> Result<(f64, NumberChange)> {
         match (kind, fields.operation) {
-            (MetricKind::Gauge, Some(Operation::Increment)) => Ok((fields.value.unwrap_or(1.0), true)),
-            (MetricKind::Gauge, Some(Operation::Decrement)) => Ok((-fields.value.unwrap_or(1.0), true)),
+            (MetricKind::Gauge, Some(Operation::Increment)) => Ok((fields.value.unwrap_or(1.0), NumberChange::Add)),
+            (MetricKind::Gauge, Some(Operation::Decrement)) => Ok((-fields.value.unwrap_or(1.0), NumberChange::Add)),
             (MetricKind::Gauge, _) => match fields.value {
-                Some(value) => Ok((value, false)),
+                Some(value) => Ok((value, NumberChange::Set)),
                 None => Err(self.writer.fault("a value", "none")),
             },
             (MetricKind::Counter, Some(Operation::Set | Operation::Decrement)) => {
                 Err(self.writer.fault("a counter to be incremented", "another operation"))
             }
-            (MetricKind::Counter, _) => Ok((fields.value.unwrap_or(1.0), false)),
+            (MetricKind::Counter, _) => Ok((fields.value.unwrap_or(1.0), NumberChange::ByRule)),
             _ => match fields.observation.or(fields.value) {
-                Some(observation) => Ok((observation, false)),
+                Some(observation) => Ok((observation, NumberChange::ByRule)),
                 None => Err(self.writer.fault("an observation", "none")),
             },
         }
@@ -181,7 +219,7 @@ impl<'t> Fields<'t> {
         }
     }
 
-    fn read(&mut self, reader: &mut JsonReader<'t>) -> std::result::Result<(), JsonFault> {
+    fn read(&mut self, reader: &mut JsonReader<'t>, most_labels: usize) -> std::result::Result<(), JsonFault> {
         let mut members =
             reader.object("an observation such as {\"metric_name\": \"requests_total\", \"payload\": {}}")?;
         let mut has_payload = false;
@@ -195,7 +233,7 @@ impl<'t> Fields<'t> {
                 "description" => self.description.replace(reader.string("a description as a string")?).is_some(),
                 "type" => self.kind.replace(read_kind(reader)?).is_some(),
                 "payload" => {
-                    self.read_payload(reader)?;
+                    self.read_payload(reader, most_labels)?;
                     std::mem::replace(&mut has_payload, true)
                 }
                 _ => reader.skip().map(|()| false)?,
@@ -207,7 +245,7 @@ impl<'t> Fields<'t> {
         Ok(())
     }
 
-    fn read_payload(&mut self, reader: &mut JsonReader<'t>) -> std::result::Result<(), JsonFault> {
+    fn read_payload(&mut self, reader: &mut JsonReader<'t>, most_labels: usize) -> std::result::Result<(), JsonFault> {
         let mut members = reader.object("a payload such as {\"labels\": {}, \"value\": 1}")?;
         let mut has_labels = false;
         while let Some(key) = reader.next_key(&mut members)? {
@@ -217,7 +255,7 @@ impl<'t> Fields<'t> {
             let fault = reader.fault("each member once");
             let is_repeated = match &*key {
                 "labels" => {
-                    read_labels(reader, &mut self.labels)?;
+                    read_labels(reader, &mut self.labels, most_labels)?;
                     std::mem::replace(&mut has_labels, true)
                 }
                 "value" => self.value.replace(reader.number("a number as value")?).is_some(),

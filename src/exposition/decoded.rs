@@ -139,8 +139,19 @@ pub struct DeclaredFamily {
     pub help: Option<Span>,
     /// The unit.
     pub unit: Option<Span>,
-    /// Whether its numbers are added to what is there, whatever the rule for them: those of a gauge too.
-    pub is_increment: bool,
+    /// What becomes of its numbers.
+    pub change: NumberChange,
+}
+
+/// What samples ask for their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberChange {
+    /// Whatever the door and the rules say.
+    ByRule,
+    /// They are added to what is there: those of gauges too.
+    Add,
+    /// They take its place, even where gauges are added up.
+    Set,
 }
 
 /// A HELP or TYPE line of text 0.0.4, which may stand anywhere.

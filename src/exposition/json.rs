@@ -196,7 +196,7 @@ impl<'t> JsonReader<'t> {
     fn quoted(&mut self) -> Result<Cow<'t, str>> {
         let (text, start) = (self.text, self.at + 1);
         let quote = text.as_bytes()[self.at];
-        let Some(length) = memchr::memchr2(quote, b'\\', &text.as_bytes()[start..]) else {
+        let Some(length) = string_mark(&text.as_bytes()[start..], quote) else {
             return Err(self.fault("a quote at the end of the string"));
         };
         if text.as_bytes()[start + length] == quote {
@@ -235,6 +235,17 @@ impl<'t> JsonReader<'t> {
     pub fn fault(&self, expected: impl Into<Cow<'static, str>>) -> JsonFault {
         JsonFault { expected: expected.into(), at: self.at }
     }
+}
+
+/// Where the string that `text` begins with ends, or has its first escape.
+#[inline]
+fn string_mark(text: &[u8], quote: u8) -> Option<usize> {
+    // Most strings end before a search of many bytes at once has begun.
+    const SHORT: usize = 24;
+    let is_mark = |byte: &u8| *byte == quote || *byte == b'\\';
+    let short = &text[..text.len().min(SHORT)];
+    let beyond = || memchr::memchr2(quote, b'\\', &text[short.len()..]).map(|at| short.len() + at);
+    short.iter().position(is_mark).or_else(beyond)
 }
 
 /// The character of an escape, and the escape's length; `text` begins behind its backslash.

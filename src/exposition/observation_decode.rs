@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::decoded::Decoded;
+use super::decoded::{Decoded, NumberChange};
 use super::error::{DecodeError, Limits, not_utf8};
 use super::json::{JsonFault, JsonReader};
 use super::observations::{LabelPairs, ObservationWriter, Observed, Result, read_labels, text_of};
@@ -37,6 +37,14 @@ impl ObservationKind {
             Self::GaugeIncrement | Self::GaugeDecrement | Self::GaugeSet => MetricKind::Gauge,
             Self::Summary => MetricKind::Summary,
             Self::Histogram => MetricKind::Histogram,
+        }
+    }
+
+    fn change(self) -> NumberChange {
+        match self {
+            Self::GaugeIncrement | Self::GaugeDecrement => NumberChange::Add,
+            Self::GaugeSet => NumberChange::Set,
+            Self::Counter | Self::Summary | Self::Histogram => NumberChange::ByRule,
         }
     }
 
@@ -104,7 +112,7 @@ impl Decoder<'_, '_> {
     fn observation(&mut self) -> Result<()> {
         self.writer.next()?;
         self.fields.clear();
-        self.fields.read(&mut self.reader).map_err(|fault| self.not_read(fault))?;
+        self.fields.read(&mut self.reader, self.writer.limits.labels).map_err(|fault| self.not_read(fault))?;
         let Some(name) = &self.fields.name else { return Err(self.writer.fault("a name", "none")) };
         let Some(value) = self.fields.value.or(self.kind.default_value()) else {
             return Err(self.writer.fault("a value", "none"));
@@ -117,7 +125,7 @@ impl Decoder<'_, '_> {
             name,
             help: self.fields.description.as_deref(),
             kind: self.kind.metric_kind(),
-            is_increment: matches!(self.kind, ObservationKind::GaugeIncrement | ObservationKind::GaugeDecrement),
+            change: self.kind.change(),
             value: if self.kind == ObservationKind::GaugeDecrement { -value } else { value },
             bounds,
         };
@@ -138,7 +146,7 @@ impl<'t> Fields<'t> {
     }
 
     /// Reads an observation; members that it does not know are passed over, and so is `null`.
-    fn read(&mut self, reader: &mut JsonReader<'t>) -> std::result::Result<(), JsonFault> {
+    fn read(&mut self, reader: &mut JsonReader<'t>, most_labels: usize) -> std::result::Result<(), JsonFault> {
         let mut members = reader.object("an observation such as {\"name\": \"requests_total\"}")?;
         while let Some(key) = reader.next_key(&mut members)? {
             if reader.null() {
@@ -150,7 +158,7 @@ impl<'t> Fields<'t> {
                 "description" => self.description.replace(reader.string("a description as a string")?).is_some(),
                 "value" => self.value.replace(reader.number("a number as value")?).is_some(),
                 "labels" => {
-                    read_labels(reader, &mut self.labels)?;
+                    read_labels(reader, &mut self.labels, most_labels)?;
                     std::mem::replace(&mut self.has_labels, true)
                 }
                 // Torch's document has both.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::decoded::{DeclaredFamily, Decoded, Name, NameOwner, Observation, Places, Sample, SeriesText, Span};
+use super::decoded::{
+    DeclaredFamily, Decoded, Name, NameOwner, NumberChange, Observation, Places, Sample, SeriesText, Span,
+};
 use super::error::{DecodeError, Excerpt, Limits, Place, not_utf8};
 use super::json::{JsonFault, JsonReader};
 use crate::model::family::{MetricKind, SampleRole};
@@ -25,8 +27,7 @@ pub(super) struct Observed<'t> {
     pub name: &'t str,
     pub help: Option<&'t str>,
     pub kind: MetricKind,
-    /// Whether a number is added to what is there, whatever the rule for its family.
-    pub is_increment: bool,
+    pub change: NumberChange,
     pub value: f64,
     /// Index into [`Decoded::bounds`].
     pub bounds: Option<u32>,
@@ -40,7 +41,7 @@ pub(super) struct ObservationWriter<'d> {
     decoded: &'d mut Decoded,
     /// Names that came lately.
     recent: SmallVec<[RecentName; ObservationWriter::RECENT]>,
-    /// Observations begun so far; the one at hand is the last.
+    /// Observations begun so far of the body, or of the datagram; the one at hand is the last.
     count: u32,
 }
 
@@ -48,7 +49,7 @@ pub(super) struct ObservationWriter<'d> {
 struct RecentName {
     text: Span,
     kind: MetricKind,
-    is_increment: bool,
+    change: NumberChange,
     /// Index into [`Decoded::names`].
     name: u32,
 }
@@ -61,8 +62,6 @@ pub(super) struct Mark {
     observations: usize,
     names: usize,
     families: usize,
-    bounds: usize,
-    count: u32,
 }
 
 impl<'d> ObservationWriter<'d> {
@@ -74,6 +73,11 @@ impl<'d> ObservationWriter<'d> {
         decoded.start(Places::Observations);
         decoded.may_repeat = true;
         Self { limits, hasher, arena, decoded, recent: SmallVec::new(), count: 0 }
+    }
+
+    /// Begins a datagram, whose observations are counted from 1.
+    pub fn begin_datagram(&mut self) {
+        self.count = 0;
     }
 
     /// Begins an observation.
@@ -89,7 +93,7 @@ impl<'d> ObservationWriter<'d> {
     /// Writes the observation at hand. The labels are put in order.
     pub fn write(&mut self, observed: Observed<'_>, labels: &mut LabelPairs<'_>) -> Result<()> {
         let is_number = matches!(observed.kind, MetricKind::Counter | MetricKind::Gauge);
-        if observed.value.is_nan() && (observed.is_increment || !is_number) {
+        if observed.value.is_nan() && (observed.change == NumberChange::Add || !is_number) {
             // It would be all that is left of the sum.
             return Err(self.fault("a number to add", "NaN"));
         }
@@ -107,10 +111,13 @@ impl<'d> ObservationWriter<'d> {
     /// The index of a name; it is declared, with its family, unless it came lately.
     #[inline]
     fn name(&mut self, observed: &Observed<'_>) -> Result<u32> {
+        if let Some(help) = observed.help {
+            self.limit_length("a description", self.limits.line_length, help)?;
+        }
         let is_same = |recent: &&RecentName| {
             recent.text.bytes_of(self.arena) == observed.name.as_bytes()
                 && recent.kind == observed.kind
-                && recent.is_increment == observed.is_increment
+                && recent.change == observed.change
         };
         if let Some(recent) = self.recent.iter().find(is_same) {
             let name = recent.name;
@@ -133,7 +140,7 @@ impl<'d> ObservationWriter<'d> {
     }
 
     fn declare(&mut self, observed: &Observed<'_>) -> Result<u32> {
-        let Observed { name, kind, is_increment, .. } = *observed;
+        let Observed { name, kind, change, .. } = *observed;
         if name.is_empty() {
             return Err(self.fault("a metric name that is not empty", "\"\""));
         }
@@ -143,12 +150,12 @@ impl<'d> ObservationWriter<'d> {
         let help = observed.help.map(|help| self.keep(&escape_value(help)));
         let owner = NameOwner::Declared(self.decoded.families.len() as u32, SampleRole::Number);
         let declared = Name { text, is_quoted, place: self.count, owner: NameOwner::ByName };
-        self.decoded.families.push(DeclaredFamily { name: declared, suffix: "", kind, help, unit: None, is_increment });
+        self.decoded.families.push(DeclaredFamily { name: declared, suffix: "", kind, help, unit: None, change });
         let index = self.decoded.names.len() as u32;
         self.decoded.names.push(Name { owner, ..declared });
         // Found by its text: not so where that was written otherwise than it came.
         if text.bytes_of(self.arena) == name.as_bytes() {
-            let recent = RecentName { text, kind, is_increment, name: index };
+            let recent = RecentName { text, kind, change, name: index };
             match self.recent.len() {
                 Self::RECENT => self.recent[index as usize % Self::RECENT] = recent,
                 _ => self.recent.push(recent),
@@ -159,9 +166,6 @@ impl<'d> ObservationWriter<'d> {
 
     /// Writes labels as canonical text, and hashes them unless some names need more care than is taken here.
     fn labels(&mut self, labels: &mut LabelPairs<'_>, kind: MetricKind) -> Result<(Span, Option<NonZeroU64>)> {
-        if labels.len() > self.limits.labels {
-            return Err(self.fault(format!("at most {} labels", self.limits.labels), labels.len().to_string()));
-        }
         if !labels.is_sorted_by(|one, other| one.0 < other.0) {
             labels.sort_unstable();
             if let Some(pair) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -213,6 +217,9 @@ impl<'d> ObservationWriter<'d> {
         if bounds.last() != Some(&f64::INFINITY) {
             bounds.push(f64::INFINITY);
         }
+        if bounds[0] == f64::NEG_INFINITY {
+            return Err(self.fault("buckets above -Inf", "-Inf"));
+        }
         if !bounds.is_sorted_by(|one, other| one < other) {
             let fault = bounds.windows(2).find(|pair| pair[0] >= pair[1] || pair[0].is_nan() || pair[1].is_nan());
             let got = fault.map_or_else(|| "NaN".to_owned(), |pair| format!("{} before {}", pair[0], pair[1]));
@@ -223,15 +230,10 @@ impl<'d> ObservationWriter<'d> {
         }
         // One bound has one spelling: `-0` is `0`.
         bounds.iter_mut().for_each(|bound| *bound += 0.0);
-        Ok(self.add_bounds(bounds))
-    }
-
-    /// The index of bucket bounds that are known to be good.
-    pub fn add_bounds(&mut self, bounds: &[f64]) -> u32 {
-        if self.decoded.bounds.last().is_none_or(|last| **last != *bounds) {
-            self.decoded.bounds.push(Arc::from(bounds));
+        if self.decoded.bounds.last().is_none_or(|last| **last != **bounds) {
+            self.decoded.bounds.push(Arc::from(&bounds[..]));
         }
-        self.decoded.bounds.len() as u32 - 1
+        Ok(self.decoded.bounds.len() as u32 - 1)
     }
 
     fn keep(&mut self, text: &str) -> Span {
@@ -250,15 +252,13 @@ impl<'d> ObservationWriter<'d> {
 
     /// What is there now, to come back to.
     pub fn mark(&self) -> Mark {
-        let Decoded { samples, observations, names, families, bounds, .. } = &*self.decoded;
+        let Decoded { samples, observations, names, families, .. } = &*self.decoded;
         Mark {
             arena: self.arena.len(),
             samples: samples.len(),
             observations: observations.len(),
             names: names.len(),
             families: families.len(),
-            bounds: bounds.len(),
-            count: self.count,
         }
     }
 
@@ -270,9 +270,7 @@ impl<'d> ObservationWriter<'d> {
         self.decoded.observations.truncate(mark.observations);
         self.decoded.names.truncate(mark.names);
         self.decoded.families.truncate(mark.families);
-        self.decoded.bounds.truncate(mark.bounds);
         self.recent.retain(|recent| (recent.name as usize) < mark.names);
-        self.count = mark.count;
         let arena = mark.arena;
         // A family that was there may have got its help since.
         for family in &mut self.decoded.families {
@@ -298,12 +296,16 @@ impl<'d> ObservationWriter<'d> {
 pub(super) fn read_labels<'t>(
     reader: &mut JsonReader<'t>,
     labels: &mut LabelPairs<'t>,
+    most: usize,
 ) -> std::result::Result<(), JsonFault> {
     if reader.null() {
         return Ok(());
     }
     let mut members = reader.object("an object of labels")?;
     while let Some(name) = reader.next_key(&mut members)? {
+        if labels.len() == most {
+            return Err(reader.fault(format!("at most {most} labels")));
+        }
         let value = reader.scalar("a string as value of a label")?;
         labels.push((name, value));
     }

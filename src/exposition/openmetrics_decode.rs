@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use super::decoded::{
-    DeclaredFamily, Decoded, Metadata, MetadataContent, Name, NameOwner, Places, Sample, SampleExtra, Span,
+    DeclaredFamily, Decoded, Metadata, MetadataContent, Name, NameOwner, NumberChange, Places, Sample, SampleExtra,
+    Span,
 };
 use super::error::{DecodeError, Excerpt, Limits, Place, not_utf8};
 use super::exemplar::exemplar_labels;
@@ -206,8 +207,8 @@ impl<'b> Decoder<'b, '_> {
         };
         family.declared = Some(self.reader.decoded.families.len() as u32);
         let suffix = kind.openmetrics_suffix();
-        let is_increment = false;
-        self.reader.decoded.families.push(DeclaredFamily { name, suffix, kind, help, unit, is_increment });
+        let change = NumberChange::ByRule;
+        self.reader.decoded.families.push(DeclaredFamily { name, suffix, kind, help, unit, change });
         Ok(())
     }
 

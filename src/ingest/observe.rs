@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 
+use smallvec::SmallVec;
+
 use super::{Ingest, Refusal, Scratch};
 use crate::exposition::datagram_decode::DatagramFault;
 use crate::model::door::Door;
@@ -19,6 +21,9 @@ pub enum DatagramRefusal {
     /// What it says was refused.
     #[error(transparent)]
     Push(#[from] Refusal),
+    /// It was refused with the one before, for this reason.
+    #[error("refused with the one before")]
+    LikeTheLast(&'static str),
 }
 
 impl DatagramRefusal {
@@ -46,6 +51,7 @@ impl DatagramRefusal {
             Self::Fault(DatagramFault::Undeclared(_)) => "undeclared",
             Self::Fault(DatagramFault::Labels(_)) => "labels",
             Self::Push(refusal) => refusal.reason(),
+            Self::LikeTheLast(reason) => reason,
         }
     }
 }
@@ -58,32 +64,36 @@ impl Ingest {
         scratch: &RefCell<Scratch>,
         mut refused: impl FnMut(DatagramRefusal),
     ) {
-        let mut is_read = vec![true; datagrams.len()];
-        let outcome = self.observe_together(datagrams, scratch, |index, fault| {
-            is_read[index] = false;
-            refused(DatagramRefusal::Fault(fault));
-        });
-        let Err(refusal) = outcome.await else { return };
-        if matches!(is_read.iter().filter(|is_read| **is_read).count(), 0 | 1) {
-            return refused(refusal.into());
-        }
-        // Some of them are at fault: each is to be refused for itself alone.
-        for (datagram, _) in datagrams.iter().zip(is_read).filter(|(_, is_read)| *is_read) {
-            if let Err(refusal) = self.observe_together(&[*datagram], scratch, |_, _| {}).await {
-                refused(refusal.into());
+        // Together; if some are at fault, in halves, until each of those is found.
+        let mut parts: SmallVec<[&[&[u8]]; 8]> = SmallVec::from_elem(datagrams, 1);
+        while let Some(part) = parts.pop() {
+            let (unread, outcome) = self.observe_together(part, scratch).await;
+            match outcome {
+                Ok(()) => unread.into_iter().for_each(|(_, fault)| refused(DatagramRefusal::Fault(fault))),
+                Err(refusal) if part.len() > 1 && refusal.is_of_the_push() => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(refusal) => {
+                    // For want of room, or of a shard: that is nobody's fault, and the same for all.
+                    let reason = refusal.reason();
+                    let read = part.len() - unread.len();
+                    unread.into_iter().for_each(|(_, fault)| refused(DatagramRefusal::Fault(fault)));
+                    refused(refusal.into());
+                    (1..read).for_each(|_| refused(DatagramRefusal::LikeTheLast(reason)));
+                }
             }
         }
     }
 
-    /// Takes all datagrams in that can be read, or none.
+    /// Takes all datagrams in that can be read, or none. Also returns those that cannot.
     async fn observe_together(
         &self,
         datagrams: &[&[u8]],
         scratch: &RefCell<Scratch>,
-        unread: impl FnMut(usize, DatagramFault),
-    ) -> Result<(), Refusal> {
+    ) -> (Vec<(usize, DatagramFault)>, Result<(), Refusal>) {
         let rules = self.rules();
-        self.intake(&mut scratch.borrow_mut()).decode_datagrams(datagrams, &rules, unread);
+        let unread = self.intake(&mut scratch.borrow_mut()).decode_datagrams(datagrams, &rules);
         let labels = GroupLabels::default();
         let pushed =
             Pushed { door: Door::Aggregate, labels: &labels, lifetime: None, is_released: &Family::binds_nobody };
@@ -93,6 +103,6 @@ impl Ingest {
         };
         let outcome = self.merge(assemble, pushed, None).await;
         scratch.borrow_mut().shrink();
-        outcome.map(drop)
+        (unread, outcome.map(drop))
     }
 }

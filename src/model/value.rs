@@ -195,7 +195,8 @@ pub struct QuantileWindow {
 }
 
 impl QuantileWindow {
-    /// The window slides by a fifth of its length. A slice takes a kilobyte at the least.
+    /// The window slides by a fifth of its length. A slice takes about 1.3 kB if its observations are within a factor of 12, 16 kB if they
+    /// are of both signs and of every size; it is kept until it is observed again.
     pub const SLICES: u64 = 5;
 }
 

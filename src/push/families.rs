@@ -9,10 +9,9 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::mode::Mode;
 use super::treatment::Treatments;
 use super::{PlannedFamily, PushError, Pushed, fault};
-use crate::exposition::decoded::{DeclaredFamily, Decoded, MetadataContent, Name, NameOwner, Places};
+use crate::exposition::decoded::{DeclaredFamily, Decoded, MetadataContent, Name, NameOwner, NumberChange, Places};
 use crate::exposition::error::Place;
 use crate::model::door::Door;
 use crate::model::family::{Family, MetricKind, SampleRole};
@@ -29,8 +28,8 @@ pub(super) struct ResolvedName {
     pub family: u32,
     /// Index of what is done with its series, unless that depends on their labels.
     pub treatment: u32,
-    /// What its samples ask for by themselves.
-    pub mode: Option<Mode>,
+    /// What its samples ask for their numbers.
+    pub change: NumberChange,
     pub role: SampleRole,
     pub kind: MetricKind,
     pub handling: Handling,
@@ -115,15 +114,16 @@ impl FamilyPlan {
                 (_, MetricKind::StateSet) => Handling::State,
                 _ => Handling::Plain,
             };
-            let is_increment = match name.owner {
-                NameOwner::ByName => false,
-                NameOwner::Declared(index, _) => decoded.families[index as usize].is_increment,
+            let change = match name.owner {
+                NameOwner::ByName => NumberChange::ByRule,
+                NameOwner::Declared(index, _) => decoded.families[index as usize].change,
             };
-            let treatment = match family.filter(|_| is_increment && handling != Handling::BySeries) {
+            let changed = family.filter(|_| change != NumberChange::ByRule && handling != Handling::BySeries);
+            let treatment = match changed {
                 Some(family) => resolver
                     .treatments
-                    .increment(family, "")
-                    .ok_or_else(|| increment_of_window(decoded.places.at(name.place), &owner.family))?,
+                    .changed(family, "", None, change)
+                    .ok_or_else(|| cannot_be_added(decoded.places.at(name.place), &owner.family))?,
                 None => family.unwrap_or(u32::MAX),
             };
             self.names.push(ResolvedName {
@@ -133,7 +133,7 @@ impl FamilyPlan {
                 family_hash: router.hasher().hash(owner.family.as_bytes()),
                 family: family.unwrap_or(u32::MAX),
                 treatment,
-                mode: is_increment.then_some(Mode::Add),
+                change,
             });
         }
         Ok(())
@@ -160,9 +160,9 @@ impl FamilyPlan {
     }
 }
 
-/// The refusal of an increment where no single value is kept that it could be added to.
-pub(super) fn increment_of_window(place: Place, family: &str) -> PushError {
-    let expected = format!("a value for {family}, which shows what was set within a window");
+/// The refusal of an increment where a window, or a mode of the series' own, has no single value that it could be added to.
+pub(super) fn cannot_be_added(place: Place, family: &str) -> PushError {
+    let expected = format!("a value for {family}, which shows what was set and is not added up");
     PushError::InvalidSample(fault(place, expected, "an increment"))
 }
 

@@ -5,7 +5,7 @@ mod merged;
 mod numbers;
 mod parts;
 
-use super::families::{FamilyPlan, Handling, ResolvedName, increment_of_window};
+use super::families::{FamilyPlan, Handling, ResolvedName, cannot_be_added};
 use super::seen::SeenSeries;
 use super::treatment::Treatments;
 use super::{PushError, fault};
@@ -190,8 +190,8 @@ impl<'r> Assembly<'_, 'r, '_> {
                 Ok(())
             }
             Err(Refused::Fault(error)) => Err(error),
-            Err(Refused::IncrementOfWindow) => {
-                Err(increment_of_window(self.builder.context.place(series), family.wanted.name()))
+            Err(Refused::CannotBeAdded) => {
+                Err(cannot_be_added(self.builder.context.place(series), family.wanted.name()))
             }
             Err(Refused::Repeated(labels)) => {
                 let place = self.builder.context.place(series);

@@ -24,7 +24,7 @@ use crate::model::value::{Histogram, Millis};
 use crate::registry::{Registry, Wanted};
 use crate::shard::batch::{Batch, SeriesRule, SlotHint};
 use places::{Place, Places};
-use values::{LONGEST_DECIMAL, Variable, read_varint, variables, with_markers, without_fixed_lengths};
+use values::{LONGEST_DECIMAL, Variable, read_json, read_varint, variables, with_markers, without_fixed_lengths};
 
 /// A push as it was assembled once, and where each of its values has gone.
 #[derive(Debug)]
@@ -81,6 +81,10 @@ impl Template {
         let unclaimed = names_without_family(format, &marked, intake, &assembled)?;
         let values = variables.iter().filter(|(_, variable)| variable.is_value()).count();
         let places = Places::find(&assembled, values, FIRST_MARKER)?;
+        if matches!(format, PushFormat::Observations(_)) && !places.are_all_found() {
+            // A number that is no value: a label's, or one within a description.
+            return None;
+        }
         let (same, steps, further_places) = steps(body, variables, places)?;
         let (door, labels, lifetime) = (pushed.door, pushed.labels.clone(), pushed.lifetime);
         let context = Context { format, door, labels, lifetime, rules: Arc::clone(rules) };
@@ -118,6 +122,7 @@ impl Template {
             same_start = *same_end as usize;
             let (value, length) = match variable {
                 Variable::Decimal => read_float(rest).filter(|(_, length)| *length <= LONGEST_DECIMAL)?,
+                Variable::Json => read_json(rest)?,
                 Variable::Double => (f64::from_le_bytes(*rest.first_chunk()?), 8),
                 Variable::Count => read_count(rest)?,
                 Variable::Length => {
@@ -247,7 +252,8 @@ fn names_without_family(
     push: &Assembled,
 ) -> Option<Box<[Box<str>]>> {
     let Decoded { metadata, families, .. } = &intake.scratch.decoded;
-    let text = if format == PushFormat::Protobuf { &intake.scratch.arena } else { marked };
+    let is_text = matches!(format, PushFormat::Text | PushFormat::OpenMetrics);
+    let text = if is_text { marked } else { &intake.scratch.arena };
     let of_push: HashSet<&str> = push.families.iter().map(|planned| planned.wanted.name()).collect();
     let said = metadata.iter().map(|said| (&said.name, ""));
     let said = said.chain(families.iter().map(|family| (&family.name, family.suffix)));

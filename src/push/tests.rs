@@ -2,6 +2,7 @@
 
 mod doors;
 mod modes;
+mod observations;
 mod quantiles;
 mod rules;
 mod templates;
@@ -15,7 +16,7 @@ use crate::model::timestamp::Timestamp;
 use crate::model::value::{Histogram, Summary};
 use crate::registry::{Entry, Registry};
 use crate::rules::Rule;
-use crate::shard::batch::SeriesRef;
+use crate::shard::batch::{ObservationUpdate, SeriesRef};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -109,6 +110,8 @@ fn updates(push: &Assembled) -> Vec<(String, String)> {
         batch.numbers.iter().for_each(|update| add(update.series, update.value.to_string()));
         batch.histograms.iter().for_each(|update| add(update.series, histogram_text(&update.histogram)));
         batch.summaries.iter().for_each(|update| add(update.series, summary_text(&update.summary)));
+        let observed = |update: &ObservationUpdate| format!("{:?} into {:?}", update.observations, update.rule);
+        batch.observations.iter().for_each(|update| add(update.series, observed(update)));
     }
     updates
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::mode::Mode;
 use super::{PushRules, SummaryPolicy};
 use crate::aggregate::NumberRule;
+use crate::exposition::decoded::NumberChange;
 use crate::model::door::Door;
 use crate::model::family::MetricKind;
 use crate::model::value::{GaugePolicy, Millis, QuantileRule};
@@ -37,6 +38,8 @@ struct TreatedFamily<'r> {
     is_by_series: bool,
     /// Of a summary, as far as they are declared.
     quantiles: Option<Arc<[f64]>>,
+    /// Of a histogram, alike.
+    bounds: Option<Arc<[f64]>>,
     /// The least of the rules that its series have met.
     max_series: Option<usize>,
 }
@@ -80,12 +83,15 @@ impl<'r> Treatments<'r> {
         let candidates = self.settings.rules.candidates(name);
         let depends_on_labels = candidates.depends_on_labels();
         let rule = if depends_on_labels { None } else { candidates.choose("") };
-        let quantiles = self.declared_quantiles(name, kind);
+        let declared = self.settings.declarations.as_ref().and_then(|declarations| declarations.get(name));
+        let declared = declared.filter(|declared| declared.kind == kind);
+        let quantiles = declared.and_then(|declared| declared.quantiles.clone());
+        let bounds = declared.and_then(|declared| declared.bounds.clone());
         let treatment = self.treatment(kind, rule, None, quantiles.as_ref());
         let is_by_series =
             depends_on_labels || self.mode_label.is_some() || treatment.drops || treatment.labels.is_some();
         let max_series = rule.and_then(|rule| rule.max_series);
-        self.families.push(TreatedFamily { kind, candidates, is_by_series, quantiles, max_series });
+        self.families.push(TreatedFamily { kind, candidates, is_by_series, quantiles, bounds, max_series });
         self.treatments.push(treatment);
     }
 
@@ -108,6 +114,11 @@ impl<'r> Treatments<'r> {
     /// What a family is.
     pub fn kind(&self, family: u32) -> Option<MetricKind> {
         self.families.get(family as usize).map(|family| family.kind)
+    }
+
+    /// The bucket bounds that are declared for a histogram.
+    pub fn declared_bounds(&self, family: u32) -> Option<&Arc<[f64]>> {
+        self.families.get(family as usize)?.bounds.as_ref()
     }
 
     /// The label that series have for their modes.
@@ -141,12 +152,20 @@ impl<'r> Treatments<'r> {
         self.treatments.get(index as usize)
     }
 
-    /// The index of the treatment of numbers that are added whatever the rule for their family; `None` if they cannot be, for
-    /// what is shown is what was set lately. `labels` is canonical label text.
-    pub fn increment(&mut self, family: u32, labels: &str) -> Option<u32> {
-        let usual = self.choose(family, labels, None);
-        let is_window = matches!(self.get(usual)?.rule.numbers, NumberRule::Window(_));
-        (!is_window).then(|| self.choose(family, labels, Some(Mode::Add)))
+    /// The index of the treatment of a series whose samples ask for this change of its number; `None` if it cannot be: nothing is
+    /// added to what was set lately. `labels` and `mode` as for [`Self::choose`].
+    pub fn changed(&mut self, family: u32, labels: &str, mode: Option<Mode>, change: NumberChange) -> Option<u32> {
+        let usual = self.choose(family, labels, mode);
+        match (change, self.get(usual)?.rule.numbers) {
+            (NumberChange::Add, NumberRule::Last) if mode.is_none() => {
+                Some(self.choose(family, labels, Some(Mode::Add)))
+            }
+            (NumberChange::Set, NumberRule::Add) if mode.is_none() => {
+                Some(self.choose(family, labels, Some(Mode::Replace)))
+            }
+            (NumberChange::Add, NumberRule::Last | NumberRule::Window(_)) => None,
+            _ => Some(usual),
+        }
     }
 
     /// How many series of a family may be stored, by the rules that its series have met.
@@ -157,11 +176,6 @@ impl<'r> Treatments<'r> {
     /// The rules for the shards, by index, and the families that the push replaces.
     pub fn finish(self) -> (Vec<SeriesRule>, Vec<u32>) {
         (self.treatments.iter().map(|treatment| treatment.rule).collect(), self.replaced)
-    }
-
-    fn declared_quantiles(&self, name: &str, kind: MetricKind) -> Option<Arc<[f64]>> {
-        let declarations = self.settings.declarations.as_ref().filter(|_| kind == MetricKind::Summary)?;
-        declarations.get(name)?.quantiles.clone()
     }
 
     /// Quantiles that are declared give way to those of the rule.

@@ -238,6 +238,17 @@ pub struct ObservationUpdate {
     pub rule: ObservationRule,
 }
 
+impl ObservationUpdate {
+    /// Memory held besides the update itself.
+    fn bytes(&self) -> usize {
+        let bounds = match &self.rule {
+            ObservationRule::Buckets(Some(bounds)) => size_of_val(&bounds[..]),
+            ObservationRule::Buckets(None) | ObservationRule::Quantiles(_) => 0,
+        };
+        size_of_val(&self.observations[..]) + bounds
+    }
+}
+
 impl Batch {
     /// Number of series.
     pub fn len(&self) -> usize {
@@ -261,7 +272,7 @@ impl Batch {
             + size_of_val(&self.summaries[..])
             + self.summaries.iter().map(|update| update.summary.bytes()).sum::<usize>()
             + size_of_val(&self.observations[..])
-            + self.observations.iter().map(|update| size_of_val(&update.observations[..])).sum::<usize>()
+            + self.observations.iter().map(ObservationUpdate::bytes).sum::<usize>()
             + histograms
             + self.parts.as_deref().map_or(0, UpdateParts::bytes)
     }

@@ -80,7 +80,8 @@ pub fn bind_unix(path: &Path, buffer: Option<usize>) -> io::Result<DatagramSocke
 fn open(domain: Domain, buffer: Option<usize>) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::DGRAM, None)?;
     if let Some(bytes) = buffer {
-        socket.set_recv_buffer_size(bytes)?;
+        // The system takes no more, and wraps where it is asked for more.
+        socket.set_recv_buffer_size(bytes.min(i32::MAX as usize))?;
     }
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)

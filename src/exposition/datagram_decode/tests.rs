@@ -29,7 +29,7 @@ fn read(datagrams: &[&str], declarations: Option<&Declarations>) -> (Vec<String>
     let name = |name: u32| {
         let NameOwner::Declared(family, _) = decoded.names[name as usize].owner else { panic!("a declared name") };
         let family = &decoded.families[family as usize];
-        let sign = if family.is_increment { "+=" } else { "=" };
+        let sign = if family.change == crate::exposition::decoded::NumberChange::Add { "+=" } else { "=" };
         format!("{} {} {sign}", family.kind.name(), family.name.text.of(text))
     };
     let samples = decoded.samples.iter().map(|sample| (sample.series, sample.value, None));
@@ -102,19 +102,19 @@ fn declared_metrics_are_what_they_are_declared_to_be() {
         r#"counter c = 2 {a="1"}"#,
         "counter bare = 1 {}",
         r#"gauge g = 1 {b="2"}"#,
-        "histogram h = 1.5 {} [1.0, 2.0, inf]",
+        "histogram h = 1.5 {}",
         "summary s = 1.5 {}",
     ];
     assert_eq!(shown, expected);
     let expected = [
-        "1: observation 2: expected the labels [a] of c, got [b]",
-        "2: observation 2: expected the labels [a] of c, got []",
-        "3: observation 2: expected the labels [a] of c, got [a, b]",
-        "4: observation 2: expected a declared metric, got other",
-        "9: observation 6: expected the type counter of bare, got another",
-        "10: observation 6: expected a counter to be incremented, got another operation",
-        "11: observation 6: expected an observation, got none",
-        "12: observation 6: expected a value, got none",
+        "1: observation 1: expected the labels [a] of c, got [b]",
+        "2: observation 1: expected the labels [a] of c, got []",
+        "3: observation 1: expected the labels [a] of c, got [a, b]",
+        "4: observation 1: expected a declared metric, got other",
+        "9: observation 1: expected the type counter of bare, got another",
+        "10: observation 1: expected a counter to be incremented, got another operation",
+        "11: observation 1: expected an observation, got none",
+        "12: observation 1: expected a value, got none",
     ];
     assert_eq!(refused, expected);
 }
@@ -144,4 +144,20 @@ fn a_datagram_is_read_whole_or_not_at_all() {
         (shown.len(), refused),
         (1, vec!["0: observation 10: expected at most 10 observations in a push, got more".to_owned()])
     );
+}
+
+#[test]
+fn what_was_taken_for_something_stays_so() {
+    let later = r#"{"metric_name": "x", "payload": {"value": 2}}"#;
+    let both = format!("{{\"metric_name\": \"x\"}}{later}");
+    assert_eq!(read(&[&both], None).0, ["counter x = 1 {}", "counter x = 2 {}"]);
+    assert_eq!(read(&[r#"{"metric_name": "x"}"#, later], None).0, ["counter x = 1 {}", "counter x = 2 {}"]);
+    // Not by what was not taken.
+    assert_eq!(read(&[r#"{"metric_name": "x"} {"#, later], None).0, ["gauge x = 2 {}"]);
+}
+
+#[test]
+fn limits_are_those_of_a_datagram() {
+    let many = "{\"metric_name\": \"a\"}".repeat(10);
+    assert_eq!(read(&[&many, &many, &many], None).0.len(), 30);
 }

@@ -13,7 +13,7 @@ fn decoded(kind: ObservationKind, body: &str, limits: &Limits) -> std::result::R
         let NameOwner::Declared(family, _) = decoded.names[name as usize].owner else { panic!("a declared name") };
         let family = &decoded.families[family as usize];
         let help = family.help.map(|help| format!(" ({})", help.of(text))).unwrap_or_default();
-        let sign = if family.is_increment { " +=" } else { " =" };
+        let sign = if family.change == NumberChange::Add { " +=" } else { " =" };
         format!("{}{help}{sign}", unescape(family.name.text.of(text)))
     };
     let numbers = decoded.samples.iter().map(|sample| {
@@ -185,7 +185,7 @@ fn what_is_no_observation_is_refused_in_one_line() {
         (
             Counter,
             r#"{"name": "a", "labels": {"b": "1", "c": "2"}}"#,
-            "observation 1: expected at most 1 labels, got 2",
+            "observation 1: expected at most 1 labels, got \" \\\"2\\\"}}\"",
         ),
         (Counter, r#"{"name": "abcde"}"#, "observation 1: expected a metric name of at most 4 bytes, got 5"),
         (

@@ -2,7 +2,7 @@
 
 use super::Decoder;
 use super::wire::{Fields, Result, Tag};
-use crate::exposition::decoded::{DeclaredFamily, Name, NameOwner};
+use crate::exposition::decoded::{DeclaredFamily, Name, NameOwner, NumberChange};
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::labels::escape_value;
 
@@ -113,7 +113,7 @@ impl<'b> Decoder<'b, '_, '_> {
             _ => None,
         };
         let (declared, next_name) = (self.decoded.families.len() as u32, self.decoded.names.len() as u32);
-        self.decoded.families.push(DeclaredFamily { name, suffix: "", kind, help, unit, is_increment: false });
+        self.decoded.families.push(DeclaredFamily { name, suffix: "", kind, help, unit, change: NumberChange::ByRule });
         let is_number = !kind.is_histogram() && kind != MetricKind::Summary;
         Ok(Family { kind, declared, name: next_name, value: value_field(kind), is_number })
     }

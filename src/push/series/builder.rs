@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::{Context, Handling, PushError, ResolvedName, SeenSeries, Treatments, fault};
-use crate::exposition::decoded::SeriesText;
+use crate::exposition::decoded::{NumberChange, SeriesText};
 use crate::exposition::error::Place;
 use crate::model::family::{MetricKind, SampleRole};
 use crate::model::labels::{Labels, are_one_when_escaped, write_canonical, write_kept};
@@ -16,8 +16,8 @@ pub(super) enum Refused {
     Fault(PushError),
     /// The labels of a series that has this sample already.
     Repeated(String),
-    /// What the series shows is what was set lately, to which nothing can be added.
-    IncrementOfWindow,
+    /// What the series shows is what was set, to which nothing can be added.
+    CannotBeAdded,
 }
 
 impl From<PushError> for Refused {
@@ -108,8 +108,11 @@ impl<'a, 'r> Builder<'a, 'r> {
         if name.handling != Handling::BySeries {
             return (self.context.router.shard(hash), name.treatment);
         }
-        let mode = self.mode.or(name.mode);
-        let treatment = self.treatments.choose(name.family, &self.labels, mode);
+        let treatment = match name.change {
+            NumberChange::ByRule => self.treatments.choose(name.family, &self.labels, self.mode),
+            // Refused before, if it cannot be.
+            change => self.treatments.changed(name.family, &self.labels, self.mode, change).unwrap_or(name.family),
+        };
         if self.treatments.get(treatment).is_some_and(|treatment| treatment.drops) {
             self.dropped += 1;
         }

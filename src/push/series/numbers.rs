@@ -7,7 +7,7 @@ use smallvec::smallvec;
 use super::builder::{Builder, LastPart, Refused, is_at_least_zero, is_series, limit_key, part_of};
 use super::{Handling, PushError, ResolvedName, fault};
 use crate::aggregate::{NumberRule, ObservationRule};
-use crate::exposition::decoded::{Observation, Sample, SampleExtra, SeriesText};
+use crate::exposition::decoded::{NumberChange, Observation, Sample, SampleExtra, SeriesText};
 use crate::exposition::number::float_text;
 use crate::model::door::Door;
 use crate::model::family::MetricKind;
@@ -40,7 +40,8 @@ impl<'a> Builder<'a, '_> {
         // Series that are looked at one by one may become one with others between them: the order of all is to be kept.
         let is_kept_apart = BY_SERIES && context.may_repeat;
         if !is_kept_apart && let Some(at) = self.seen.find_or_insert(hash, next, is_same) {
-            if !context.may_repeat {
+            let is_itself = batch.numbers.get(at as usize).is_some_and(|update| batch.key(update.series) == labels);
+            if !context.may_repeat || !is_itself {
                 return Err(Refused::Repeated(labels.to_owned()));
             }
             self.repeated_number(shard, at as usize, sample.value, treatment);
@@ -77,9 +78,9 @@ impl<'a> Builder<'a, '_> {
     /// The hash of a number's series, whose labels are written to the scratch.
     fn written_hash(&mut self, series: &SeriesText, name: ResolvedName) -> Result<u64, Refused> {
         self.write_series(series, name, None)?;
-        let is_increment = name.mode.is_some() && self.mode.is_none();
-        if is_increment && self.treatments.increment(name.family, &self.labels).is_none() {
-            return Err(Refused::IncrementOfWindow);
+        let is_changed = name.change != NumberChange::ByRule;
+        if is_changed && self.treatments.changed(name.family, &self.labels, self.mode, name.change).is_none() {
+            return Err(Refused::CannotBeAdded);
         }
         Ok(self.hash(name))
     }
@@ -125,7 +126,11 @@ impl<'a> Builder<'a, '_> {
         };
         let (shard, treatment) = self.destination(hash, name);
         let rule = match name.kind.is_histogram() {
-            true => ObservationRule::Buckets(observation.bounds.and_then(|index| bounds.get(index as usize)).cloned()),
+            true => {
+                let own_bounds = observation.bounds.and_then(|index| bounds.get(index as usize));
+                let bounds = own_bounds.or_else(|| self.treatments.declared_bounds(name.family));
+                ObservationRule::Buckets(bounds.cloned())
+            }
             false => {
                 let treatment = self.treatments.get(treatment);
                 ObservationRule::Quantiles(treatment.and_then(|treatment| treatment.quantiles.clone()))
@@ -140,6 +145,11 @@ impl<'a> Builder<'a, '_> {
             update.is_some_and(|update| is_series(batch, update.series, name.family, labels))
         };
         let before = if is_by_series { None } else { self.seen.find_or_insert(hash, next, is_same) };
+        let is_itself =
+            |at: u32| batch.observations.get(at as usize).is_some_and(|update| batch.key(update.series) == labels);
+        if before.is_some_and(|at| !is_itself(at)) {
+            return Err(Refused::Repeated(labels.to_owned()));
+        }
         if let Some(update) = before.and_then(|at| batch.observations.get_mut(at as usize)) {
             if update.rule == rule {
                 update.observations.push(observation.value);

@@ -2,14 +2,14 @@
 
 use super::super::Assembled;
 use crate::model::family::MetricKind;
-use crate::shard::batch::{Batch, HistogramUpdate, SummaryUpdate};
+use crate::shard::batch::{Batch, HistogramUpdate, ObservationUpdate, SummaryUpdate};
 
 /// Where a value goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// Index of the series in its list.
     series: u32,
-    /// Index of the bucket, if it is one.
+    /// Index of the bucket, or of the observation, if it is one.
     bucket: u32,
     shard: u16,
     pub part: Part,
@@ -26,6 +26,8 @@ pub(super) enum Part {
     HistogramCount,
     SummarySum,
     SummaryCount,
+    /// One of the observations of a series.
+    Observation,
     /// Read, and not kept: a quantile.
     Nowhere,
 }
@@ -36,7 +38,7 @@ impl Part {
     pub fn admits(self, value: f64) -> bool {
         match self {
             Self::Increment | Self::Bucket | Self::HistogramCount | Self::SummaryCount => value >= 0.0,
-            Self::Number | Self::HistogramSum | Self::SummarySum | Self::Nowhere => true,
+            Self::Number | Self::HistogramSum | Self::SummarySum | Self::Observation | Self::Nowhere => true,
         }
     }
 }
@@ -63,6 +65,12 @@ impl Place {
                 if let Some(SummaryUpdate { summary, .. }) = batch.summaries.get_mut(self.series as usize) {
                     let of = if self.part == Part::SummarySum { &mut summary.sum } else { &mut summary.count };
                     *of = Some(value);
+                }
+            }
+            Part::Observation => {
+                let update = batch.observations.get_mut(self.series as usize);
+                if let Some(observation) = update.and_then(|update| update.observations.get_mut(self.bucket as usize)) {
+                    *observation = value;
                 }
             }
             Part::Nowhere => {}
@@ -119,6 +127,11 @@ impl Places {
                 histogram.sum.map_or(Some(()), |sum| found(sum, (series, 0), Part::HistogramSum))?;
                 histogram.count.map_or(Some(()), |count| found(count, (series, 0), Part::HistogramCount))?;
             }
+            for (series, ObservationUpdate { observations, .. }) in batch.observations.iter().enumerate() {
+                for (observation, value) in observations.iter().enumerate() {
+                    found(*value, (series, observation), Part::Observation)?;
+                }
+            }
             for (series, SummaryUpdate { summary, .. }) in batch.summaries.iter().enumerate() {
                 summary.sum.map_or(Some(()), |sum| found(sum, (series, 0), Part::SummarySum))?;
                 summary.count.map_or(Some(()), |count| found(count, (series, 0), Part::SummaryCount))?;
@@ -126,6 +139,11 @@ impl Places {
         }
         places.further.sort_by_key(|(index, _)| *index);
         Some(places)
+    }
+
+    /// Whether each value has a place.
+    pub fn are_all_found(&self) -> bool {
+        self.first.iter().all(|place| place.part != Part::Nowhere)
     }
 
     fn add(&mut self, index: usize, place: Place) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::exposition::format::PushFormat;
-use crate::exposition::number::read_float;
+use crate::exposition::number::{parse_float, read_float};
 
 /// Bytes of a number as text, at the most: markers take as many, so whatever is filled in is within the limit of a line.
 pub(super) const LONGEST_DECIMAL: usize = 32;
@@ -15,6 +15,8 @@ pub(super) const LONGEST_DECIMAL: usize = 32;
 pub(super) enum Variable {
     /// A number as text.
     Decimal,
+    /// A number of JSON: finite, and ended by what ends a value.
+    Json,
     /// A float of eight bytes (protobuf `double`).
     Double,
     /// A whole count (protobuf `uint64`).
@@ -27,19 +29,19 @@ pub(super) enum Variable {
 
 impl Variable {
     pub fn is_value(self) -> bool {
-        matches!(self, Self::Decimal | Self::Double | Self::Count)
+        matches!(self, Self::Decimal | Self::Json | Self::Double | Self::Count)
     }
 }
 
 /// What changes in a body, in its order. Ends with `None` where the body is not written as usual.
 pub(super) fn variables(format: PushFormat, body: &[u8]) -> impl Iterator<Item = Option<(Range<usize>, Variable)>> {
-    let (text, messages, other): (&[u8], &[u8], _) = match format {
-        PushFormat::Text | PushFormat::OpenMetrics => (body, b"", None),
-        PushFormat::Protobuf => (b"", body, None),
-        PushFormat::Observations(_) => (b"", b"", Some(None)),
+    let (text, messages, observations): (&[u8], &[u8], &[u8]) = match format {
+        PushFormat::Text | PushFormat::OpenMetrics => (body, b"", b""),
+        PushFormat::Protobuf => (b"", body, b""),
+        PushFormat::Observations(_) => (b"", b"", body),
     };
     let messages = Messages { body: messages, at: 0, open: SmallVec::new() };
-    Lines { body: text, at: 0 }.chain(messages).chain(other)
+    Lines { body: text, at: 0 }.chain(messages).chain(Members { body: observations, at: 0 })
 }
 
 /// The same without lengths of messages that have no count in them: their lengths are the same too.
@@ -56,7 +58,7 @@ pub(super) fn without_fixed_lengths(mut variables: Vec<(Range<usize>, Variable)>
                     (is_fixed[begin], is_fixed[index]) = (true, true);
                 }
             }
-            Variable::Decimal | Variable::Double => {}
+            Variable::Decimal | Variable::Json | Variable::Double => {}
         }
     }
     let mut is_fixed = is_fixed.into_iter();
@@ -86,6 +88,39 @@ impl Iterator for Lines<'_> {
             }
         }
     }
+}
+
+/// Values of members that are called so in quotes.
+struct Members<'b> {
+    body: &'b [u8],
+    at: usize,
+}
+
+impl Iterator for Members<'_> {
+    type Item = Option<(Range<usize>, Variable)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        const KEY: &[u8] = b"\"value\"";
+        loop {
+            let rest = self.body.get(self.at..)?;
+            let behind = memchr::memmem::find(rest, KEY)? + KEY.len();
+            self.at += behind;
+            // It may be a value itself.
+            let Some(value) = rest[behind..].trim_ascii_start().strip_prefix(b":") else { continue };
+            let value = value.trim_ascii_start();
+            self.at = self.body.len() - value.len();
+            let start = self.at;
+            return Some(read_json(value).map(|(_, length)| (start..start + length, Variable::Json)));
+        }
+    }
+}
+
+/// Reads a finite number that is not in quotes, up to what ends a value of JSON.
+#[inline]
+pub(super) fn read_json(text: &[u8]) -> Option<(f64, usize)> {
+    let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']') || *byte <= b' ';
+    let length = text.iter().take(LONGEST_DECIMAL + 1).position(is_end)?;
+    parse_float(&text[..length]).filter(|value| value.is_finite()).map(|value| (value, length))
 }
 
 /// What changes in the messages of `proto/`: values, counts, and with the latter the lengths around them.
@@ -227,7 +262,9 @@ pub(super) fn with_markers(body: &[u8], variables: &[(Range<usize>, Variable)], 
         marked.extend_from_slice(&body[at..span.start]);
         at = span.end;
         match variable {
-            Variable::Decimal => marked.extend_from_slice(format!("{marker:0LONGEST_DECIMAL$}").as_bytes()),
+            Variable::Decimal | Variable::Json => {
+                marked.extend_from_slice(format!("{marker:0LONGEST_DECIMAL$}").as_bytes())
+            }
             Variable::Double => marked.extend_from_slice(&(marker as f64).to_le_bytes()),
             Variable::Count => marked.extend_from_slice(&wide_varint::<9>(marker)),
             Variable::Length => {

@@ -392,3 +392,75 @@ fn a_push_too_large_for_a_template_leaves_others_theirs() {
     (0..20).for_each(|_| (0..2).for_each(|series| _ = gateway.text(&large(series))));
     assert!((0..16).all(|series| gateway.text(&small(series))));
 }
+
+#[test]
+fn observations_have_templates() {
+    use crate::exposition::observation_decode::ObservationKind::{
+        Counter, GaugeDecrement, GaugeIncrement, GaugeSet, Histogram, Summary,
+    };
+    let pushes = |kind, bodies: &[&str]| {
+        let mut gateway = Gateway::new(Fixture::new(2));
+        let push = |body: &&str| gateway.push(PushFormat::Observations(kind), body, &GroupLabels::default()).is_some();
+        bodies.iter().map(push).collect::<Vec<_>>()
+    };
+    let array = |values: [&str; 2]| {
+        format!(
+            "[{{\"name\": \"x\", \"labels\": {{\"a\": \"1\"}}, \"value\": {}}}, {{\"value\":{}, \"name\": \"y\"}}]",
+            values[0], values[1]
+        )
+    };
+    for kind in [Counter, GaugeIncrement, GaugeSet, Histogram, Summary] {
+        let bodies = [["1", "2"], ["3", "4"], ["5", "6.5"], ["1e3", ".5"]].map(array);
+        assert_eq!(pushes(kind, &bodies.each_ref().map(String::as_str)), [false, false, true, true], "{kind:?}");
+        // Those are read with more care.
+        for odd in ["NaN", "+Inf", "\"7\"", "true", "-1", "", "0000000000000000000000000000000000001"] {
+            let mut bodies: Vec<String> = [["1", "2"], ["3", "4"], ["5", "6"]].map(array).into();
+            bodies.push(array(["7", odd]));
+            let filled = pushes(kind, &bodies.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(filled[..3], [false, false, true], "{kind:?}");
+            assert_eq!(filled[3], odd == "-1" && kind != Counter, "{kind:?} {odd}");
+        }
+    }
+    let none = [
+        // The value is changed, or is not there, or is not the only one of its series.
+        (GaugeDecrement, "{\"name\": \"x\", \"value\": 1}"),
+        (Counter, "{\"name\": \"x\"}"),
+        (Counter, "[{\"name\": \"x\", \"value\": 1}, {\"name\": \"x\"}]"),
+        (Counter, "[{\"name\": \"x\", \"value\": 1}, {\"name\": \"x\", \"value\": 1}]"),
+        // It is no value.
+        (Counter, "{\"name\": \"x\", \"labels\": {\"value\": 1}}"),
+        (Counter, "{\"name\": \"x\", \"other\": {\"value\": 1}}"),
+        (Counter, "{\"name\": \"x\", \"description\": '\"value\": 1', \"value\": 1}"),
+    ];
+    for (kind, body) in none {
+        assert!(pushes(kind, &[body; 6]).iter().all(|is_filled| !is_filled), "{body}");
+    }
+    assert_eq!(pushes(Counter, &["{\"name\": \"value\", \"value\": 1}"; 3]), [false, false, true]);
+}
+
+proptest! {
+    #[test]
+    fn observations_that_are_filled_are_what_is_assembled(
+        series in proptest::collection::vec((0usize..4, 0u8..3, 0u8..4), 1..8),
+        values in proptest::collection::vec(proptest::collection::vec(0u8..9, 8), 5),
+        kind in 0usize..5,
+        shards in 1usize..4,
+    ) {
+        use crate::exposition::observation_decode::ObservationKind::{Counter, GaugeIncrement, GaugeSet, Histogram, Summary};
+        let kind = [Counter, GaugeIncrement, GaugeSet, Histogram, Summary][kind];
+        let mut gateway = Gateway::new(Fixture::new(shards));
+        for values in values {
+            let observation = |((name, label, form), value): (&(usize, u8, u8), u8)| {
+                let buckets = if *form == 1 { ",\"buckets\":[1,2]" } else { "" };
+                let value = match form {
+                    2 => "\"3\"".to_owned(),
+                    3 => " .5".to_owned(),
+                    _ => value.to_string(),
+                };
+                format!("{{\"name\":\"n{name}\",\"labels\":{{\"l\":\"{label}\"}},\"value\":{value}{buckets}}}")
+            };
+            let body: Vec<String> = series.iter().zip(values).map(observation).collect();
+            gateway.push(PushFormat::Observations(kind), format!("[{}]", body.join(", ")), &GroupLabels::default());
+        }
+    }
+}

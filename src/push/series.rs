@@ -3,6 +3,7 @@
 mod builder;
 mod merged;
 mod numbers;
+mod observed;
 mod parts;
 
 use super::families::{FamilyPlan, Handling, ResolvedName, cannot_be_added};

@@ -1,20 +1,16 @@
 //! Series that are one sample each: counters, gauges, untyped ones, infos and states.
 
-use std::sync::Arc;
-
-use smallvec::smallvec;
-
 use super::builder::{Builder, LastPart, Refused, is_at_least_zero, is_series, limit_key, part_of};
 use super::{Handling, PushError, ResolvedName, fault};
-use crate::aggregate::{NumberRule, ObservationRule};
-use crate::exposition::decoded::{NumberChange, Observation, Sample, SampleExtra, SeriesText};
+use crate::aggregate::NumberRule;
+use crate::exposition::decoded::{NumberChange, Sample, SampleExtra, SeriesText};
 use crate::exposition::number::float_text;
 use crate::model::door::Door;
 use crate::model::family::MetricKind;
 use crate::model::labels::has_label;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::BucketExemplar;
-use crate::shard::batch::{CounterExtra, NumberUpdate, ObservationUpdate};
+use crate::shard::batch::{CounterExtra, NumberUpdate};
 
 impl<'a> Builder<'a, '_> {
     /// A sample that is a series by itself. Always a new one, unless series are looked at one by one: then that is not known yet.
@@ -76,7 +72,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// The hash of a number's series, whose labels are written to the scratch.
-    fn written_hash(&mut self, series: &SeriesText, name: ResolvedName) -> Result<u64, Refused> {
+    pub(super) fn written_hash(&mut self, series: &SeriesText, name: ResolvedName) -> Result<u64, Refused> {
         self.write_series(series, name, None)?;
         let is_changed = name.change != NumberChange::ByRule;
         if is_changed && self.treatments.changed(name.family, &self.labels, self.mode, name.change).is_none() {
@@ -111,64 +107,9 @@ impl<'a> Builder<'a, '_> {
         Err(PushError::InvalidSample(fault(place, expected, float_text(sample.value))))
     }
 
-    /// An observation for a histogram or a summary; those of one series are handed on together.
-    pub fn observation(
-        &mut self,
-        observation: &Observation,
-        bounds: &[Arc<[f64]>],
-        name: ResolvedName,
-    ) -> Result<bool, Refused> {
-        let context = self.context;
-        let is_by_series = name.handling == Handling::BySeries;
-        let (hash, labels) = match is_by_series {
-            true => (self.written_hash(&observation.series, name)?, None),
-            false => self.labels_and_hash(&observation.series, name)?,
-        };
-        let (shard, treatment) = self.destination(hash, name);
-        let rule = match name.kind.is_histogram() {
-            true => {
-                let own_bounds = observation.bounds.and_then(|index| bounds.get(index as usize));
-                let bounds = own_bounds.or_else(|| self.treatments.declared_bounds(name.family));
-                ObservationRule::Buckets(bounds.cloned())
-            }
-            false => {
-                let treatment = self.treatments.get(treatment);
-                ObservationRule::Quantiles(treatment.and_then(|treatment| treatment.quantiles.clone()))
-            }
-        };
-        let labels = labels.unwrap_or(&self.labels);
-        let draft = &mut self.drafts[shard];
-        let batch = &mut draft.batch;
-        let next = batch.observations.len() as u32;
-        let is_same = |at: u32| {
-            let update = batch.observations.get(at as usize);
-            update.is_some_and(|update| is_series(batch, update.series, name.family, labels))
-        };
-        let before = if is_by_series { None } else { self.seen.find_or_insert(hash, next, is_same) };
-        let is_itself =
-            |at: u32| batch.observations.get(at as usize).is_some_and(|update| batch.key(update.series) == labels);
-        if before.is_some_and(|at| !is_itself(at)) {
-            return Err(Refused::Repeated(labels.to_owned()));
-        }
-        if let Some(update) = before.and_then(|at| batch.observations.get_mut(at as usize)) {
-            if update.rule == rule {
-                update.observations.push(observation.value);
-            } else {
-                let series = update.series;
-                batch.observations.push(ObservationUpdate { series, observations: smallvec![observation.value], rule });
-            }
-            return Ok(false);
-        }
-        limit_key(context, &mut self.key_bytes, &observation.series, labels)?;
-        let series = batch.push_key(hash, name.family, treatment, labels);
-        batch.observations.push(ObservationUpdate { series, observations: smallvec![observation.value], rule });
-        draft.observation_places.push(observation.series.place);
-        Ok(!is_by_series)
-    }
-
     /// The hash of a number's series. Its labels are returned if they can be taken as they stand, else they are in the scratch.
     #[inline(always)]
-    fn labels_and_hash(
+    pub(super) fn labels_and_hash(
         &mut self,
         series: &SeriesText,
         name: ResolvedName,

@@ -9,7 +9,7 @@ ROUNDS ?= 5
 LOADTEST_FLAGS ?=
 SCALE_FLAGS ?=
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation pushgateway_file selector templates
+FUZZ_TARGETS ?= protobuf openmetrics text compressed negotiation pushgateway_file selector templates observations datagrams
 
 .PHONY: run test check bench bench-compare instructions e2e build fuzz loadtest loadtest-build loadtest-scale loadtest-test client-python
 

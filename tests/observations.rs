@@ -100,6 +100,24 @@ fn observations_and_pushes_meet_in_one_series() {
 }
 
 #[test]
+fn a_description_may_come_late() {
+    let server = Server::start(&[]);
+    // Names that are stored as they came are found again, unless there were many in between; others are not.
+    let many: String = (0..20).map(|number| format!(r#"{{"name":"n{number}"}},"#)).collect();
+    observe(
+        &server,
+        "/metrics/counter",
+        &format!(
+            r#"[{{"name":"a"}},{{"name":"b.c"}},{many}{{"name":"a","description":"A"}},{{"name":"b.c","description":"B"}}]"#
+        ),
+    );
+    for help in ["A", "B"] {
+        let page = server.page();
+        assert!(page.lines().any(|line| line.starts_with("# HELP ") && line.ends_with(&format!(" {help}"))), "{page}");
+    }
+}
+
+#[test]
 fn an_array_is_one_push() {
     let server = Server::start(&[]);
     observe(&server, "/metrics/counter", r#"{"name":"c"}"#);

@@ -199,6 +199,46 @@ fn what_is_wrong_is_dropped_and_counted_and_harms_nobody() {
 }
 
 #[test]
+fn what_is_no_observation_of_what_came_with_it_is_counted_too() {
+    const PAIRS: usize = 100;
+    let server = Server::start_with_datagrams(&[]);
+    let sender = Sender::to(&server);
+    for number in 0..PAIRS {
+        sender.send(format!("{{\"metric_name\":\"x{number}\",\"payload\":{{\"value\":1}}}}"));
+        sender.send(format!("{{\"metric_name\":\"x{number}\",\"payload\":{{\"observation\":1}}}}"));
+    }
+    eventually("all is taken in", || received(&server, 2 * PAIRS) && server.samples().len() == PAIRS);
+    // Together they are two metrics of one name; after the first, the second has no value for a gauge.
+    eventually("each second one is dropped", || dropped(&server, "malformed") == PAIRS as f64);
+}
+
+#[test]
+fn what_is_new_beside_a_gauge_is_merged_by_its_own_rule() {
+    let server = Server::start_with_datagrams(&[]);
+    let sender = Sender::to(&server);
+    for (operation, shown) in [("decrement", "-1"), ("set", "1")] {
+        let name = |kind: &str| format!("{kind}_beside_{operation}");
+        let counts = format!("{{\"metric_name\":\"{}\"}}", name("c")).repeat(3);
+        let payload = format!("{{\"operation\":\"{operation}\",\"value\":1}}");
+        sender.send(format!("{{\"metric_name\":\"{}\",\"payload\":{payload}}}{counts}", name("g")));
+        eventually("all is taken in", || server.page().contains(&format!("{} {shown}\n", name("g"))));
+        assert!(server.page().contains(&format!("{} 3\n", name("c"))), "{}", server.page());
+    }
+}
+
+#[test]
+fn limits_of_a_push_are_those_of_a_datagram() {
+    const DATAGRAMS: usize = 1000;
+    let server = Server::start_with_datagrams(&["--max-samples", "2"]);
+    let sender = Sender::to(&server);
+    (0..DATAGRAMS).for_each(|_| sender.send(r#"{"metric_name":"c"}{"metric_name":"c"}"#));
+    sender.send(r#"{"metric_name":"c"}{"metric_name":"c"}{"metric_name":"c"}"#);
+    eventually("all is received", || received(&server, DATAGRAMS + 1));
+    eventually("all is taken in", || server.page().contains(&format!("c {}\n", 2 * DATAGRAMS)));
+    eventually("the last one is dropped", || dropped(&server, "malformed") == 1.0);
+}
+
+#[test]
 fn nothing_is_lost_unseen() {
     const SENDERS: usize = 4;
     const DATAGRAMS: usize = 20_000;

@@ -1,12 +1,14 @@
 //! Further starts of this program: a process with nothing else in it, or a server that others push to.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use catchment::config::Config;
+use catchment::Listeners;
 use catchment::config::layers::Layers;
+use catchment::config::{Config, DatagramAddress, DatagramConfig};
+use catchment::udp::socket::{DatagramSocket, bind_udp};
 
 use super::ours;
 use super::report::cores;
@@ -29,6 +31,10 @@ pub enum Served {
     PlainReader,
     /// Catchment as it is out of the box.
     Catchment,
+    /// Catchment on one core with one of everything, which takes datagrams besides.
+    DatagramCatchment,
+    /// A loop on one core that takes datagrams from one socket and counts them.
+    DatagramCounter,
 }
 
 impl Measured {
@@ -52,12 +58,14 @@ impl Measured {
 }
 
 impl Served {
-    const ALL: [Self; 2] = [Self::PlainReader, Self::Catchment];
+    const ALL: [Self; 4] = [Self::PlainReader, Self::Catchment, Self::DatagramCatchment, Self::DatagramCounter];
 
     fn role(self) -> &'static str {
         match self {
             Self::PlainReader => "plain-reader",
             Self::Catchment => "catchment",
+            Self::DatagramCatchment => "datagram-catchment",
+            Self::DatagramCounter => "datagram-counter",
         }
     }
 }
@@ -92,18 +100,30 @@ fn start(role: &str) -> Command {
 
 /// A server in a process of its own, on a port of its own. Dropped, it is ended.
 pub struct Server {
+    /// Where it takes pushes; or datagrams, if it takes nothing else.
     pub address: SocketAddr,
-    child: Child,
+    /// Where it takes datagrams, if it does.
+    pub datagrams: Option<SocketAddr>,
+    pub child: Child,
+    said: BufReader<ChildStdout>,
 }
 
 impl Server {
     pub fn start(served: Served) -> Self {
         let mut command = start(served.role());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts again");
-        let mut address = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut address).expect("the child says where it listens");
-        Self { address: address.trim().parse().expect("an address"), child }
+        let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+        let addresses = line_of(&mut said);
+        let mut addresses = addresses.split(' ').map(|address| address.parse().expect("an address"));
+        let address = addresses.next().expect("the child says where it listens");
+        Self { address, datagrams: addresses.next(), child, said }
+    }
+
+    /// What it says when it is asked.
+    pub fn ask(&mut self) -> String {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        stdin.write_all(b"\n").expect("the child reads");
+        line_of(&mut self.said)
     }
 }
 
@@ -115,34 +135,83 @@ impl Drop for Server {
     }
 }
 
-/// Serves until the parent has gone or ends the process.
-fn serve(served: Served) -> Result<(), String> {
-    std::thread::spawn(|| {
-        // Nothing is ever written: it ends with the parent.
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+fn line_of(said: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    said.read_line(&mut line).expect("the child says something");
+    line.trim().to_owned()
+}
+
+/// Tells what it is asked for until the parent has gone, and ends with it.
+pub fn answer(mut told: impl FnMut() -> String + Send + 'static) {
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines() {
+            if line.is_err() {
+                break;
+            }
+            println!("{}", told());
+        }
         std::process::exit(0);
     });
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    println!("{}", listener.local_addr().map_err(|error| error.to_string())?);
+}
+
+/// Serves until the parent has gone or ends the process.
+fn serve(served: Served) -> Result<(), String> {
     match served {
-        Served::PlainReader => serve_plain_reader(listener).map_err(|error| error.to_string()),
-        Served::Catchment => serve_catchment(listener),
+        Served::PlainReader => serve_plain_reader(),
+        Served::Catchment => serve_catchment(&[]),
+        #[cfg(target_os = "linux")]
+        Served::DatagramCatchment => {
+            super::datagrams::stay_on_first_core();
+            serve_catchment(super::datagrams::FLAGS)
+        }
+        #[cfg(target_os = "linux")]
+        Served::DatagramCounter => super::datagrams::count(),
+        #[cfg(not(target_os = "linux"))]
+        Served::DatagramCatchment | Served::DatagramCounter => Err("datagrams are measured on Linux".to_owned()),
     }
 }
 
-fn serve_plain_reader(listener: TcpListener) -> std::io::Result<()> {
+fn listen() -> Result<(TcpListener, SocketAddr), String> {
+    let listener = TcpListener::bind("127.0.0.1:0");
+    let bound = listener.and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    bound.map_err(|error| error.to_string())
+}
+
+/// Says where the server listens. It ends with the parent.
+fn tell(addresses: &[String]) {
+    answer(String::new);
+    println!("{}", addresses.join(" "));
+}
+
+fn serve_plain_reader() -> Result<(), String> {
     const MOST_BYTES: usize = 16 << 20;
     async fn read(_body: web::Bytes) -> HttpResponse {
         HttpResponse::Accepted().finish()
     }
+    let (listener, address) = listen()?;
+    tell(&[address.to_string()]);
     let app = || App::new().app_data(web::PayloadConfig::new(MOST_BYTES)).default_service(web::to(read));
-    let server = HttpServer::new(app).workers(cores()).disable_signals().listen(listener)?;
-    actix_rt::System::new().block_on(server.run())
+    let server = HttpServer::new(app).workers(cores()).disable_signals().listen(listener);
+    let served = server.and_then(|server| actix_rt::System::new().block_on(server.run()));
+    served.map_err(|error| error.to_string())
 }
 
-fn serve_catchment(listener: TcpListener) -> Result<(), String> {
-    let layers = Layers::collect(["catchment".into()], std::iter::empty()).map_err(|error| error.to_string())?;
+/// With flags, by which it may listen for datagrams.
+fn serve_catchment(flags: &[&str]) -> Result<(), String> {
+    let arguments = ["catchment"].iter().chain(flags).map(Into::into);
+    let layers = Layers::collect(arguments, std::iter::empty()).map_err(|error| error.to_string())?;
     let config = Config::from_layers(&layers).map_err(|error| error.to_string())?;
-    let running = catchment::run(config, vec![listener], std::future::pending());
+    let (listener, address) = listen()?;
+    let mut addresses = vec![address.to_string()];
+    let mut listeners = Listeners::from(vec![listener]);
+    for address in &config.datagrams.listen {
+        let DatagramAddress::Udp(address) = address else { return Err("expected a UDP address".to_owned()) };
+        let DatagramConfig { sockets, buffer, .. } = config.datagrams;
+        let bound = bind_udp(*address, sockets, Some(buffer)).map_err(|error| error.to_string())?;
+        addresses.extend(bound.iter().map(DatagramSocket::local_address));
+        listeners.datagrams.extend(bound);
+    }
+    tell(&addresses);
+    let running = catchment::run(config, listeners, std::future::pending());
     actix_rt::System::new().block_on(running).map_err(|error| error.to_string())
 }

@@ -25,9 +25,14 @@ impl Bodies {
     /// The series in random order, so that neighbours in a body are not neighbours in memory; within a body by family, as
     /// every client writes them.
     pub fn shuffled(series: usize) -> Self {
+        Self::in_pushes_of(SERIES_PER_PUSH, series)
+    }
+
+    /// The same with so many series in a body.
+    pub fn in_pushes_of(series_per_push: usize, series: usize) -> Self {
         let mut order: Vec<usize> = (0..series).collect();
         shuffle(&mut order);
-        let bodies = order.chunks_mut(SERIES_PER_PUSH).map(|chunk| {
+        let bodies = order.chunks_mut(series_per_push).map(|chunk| {
             chunk.sort_by_key(|series| series % FAMILIES);
             chunk.iter().fold(String::new(), |mut body, series| {
                 write_sample(&mut body, *series);
@@ -111,6 +116,18 @@ pub fn observation(line: &str) -> String {
     let (labels, value) = rest.split_once("} ").expect("a sample line");
     let labels: Vec<String> = labels.split(',').map(|label| format!("\"{}", label.replacen('=', "\":", 1))).collect();
     format!("{{\"name\":\"{name}\",\"labels\":{{{}}},\"value\":{value}}}", labels.join(","))
+}
+
+/// An observation that a histogram takes in, with the labels of a sample line.
+pub fn histogram_observation(line: &str, value: usize) -> String {
+    let labels = &line[line.find('{').expect("labels")..line.rfind(' ').expect("a value")];
+    observation(&format!("http_request_duration_seconds{labels} {value}"))
+}
+
+/// A datagram that counts one more of a series, such as Hermes' documents show. They are equally long.
+pub fn datagram(series: usize) -> String {
+    let labels = format!("{{\"label_1\":\"testing label {series:04}\"}}");
+    format!("{{\"metric_name\":\"sample_counter\",\"payload\":{{\"labels\":{labels}}}}}")
 }
 
 /// A delimited family.

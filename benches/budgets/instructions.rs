@@ -8,12 +8,15 @@ use catchment::exposition;
 use catchment::exposition::decoded::Decoded;
 use catchment::exposition::error::Limits;
 use catchment::exposition::format::{Format, PushFormat};
+use catchment::exposition::observation_decode::ObservationKind;
 use catchment::shard::batch::Router;
+use catchment::udp::socket::BATCH;
 use serde_json::json;
 
-use super::data::{Bodies, translated};
+use super::data::{Bodies, datagram, translated};
 use super::doors::{Groups, pushes_of_sources};
 use super::encode::protobuf;
+use super::observations::arrays;
 use super::options::Options;
 use super::ours::{Ours, SHARDS};
 use super::report::{bench_folder, machine, write_json};
@@ -29,7 +32,7 @@ struct Path {
     walk: fn(&Path, usize),
 }
 
-const PATHS: [Path; 11] = [
+const PATHS: [Path; 13] = [
     Path {
         name: "decode-text",
         samples: 1_000,
@@ -66,6 +69,8 @@ const PATHS: [Path; 11] = [
         repeats: 101,
         walk: |path, times| ingest(PushFormat::Protobuf, path, times),
     },
+    Path { name: "observations", samples: 1_000, repeats: 101, walk: observations },
+    Path { name: "datagrams", samples: 1_024, repeats: 101, walk: datagrams },
     Path { name: "source", samples: 10_000, repeats: 6, walk: source },
     Path { name: "replace", samples: 5_000, repeats: 11, walk: replace },
     Path { name: "create", samples: 50_000, repeats: 2, walk: create },
@@ -156,6 +161,21 @@ fn ingest(format: PushFormat, path: &Path, times: usize) {
     let bodies = bodies(format, path);
     let mut ours = Ours::new();
     (0..=times).for_each(|_| bodies.iter().for_each(|body| ours.push(format, body)));
+}
+
+/// In arrays, of series that are stored before.
+fn observations(path: &Path, times: usize) {
+    let (format, bodies) = (PushFormat::Observations(ObservationKind::Counter), arrays(path.samples));
+    let mut ours = Ours::new();
+    (0..=times).for_each(|_| bodies.iter().for_each(|body| ours.push(format, body.as_bytes())));
+}
+
+/// As many at once as a receiver takes, of series that are stored before.
+fn datagrams(path: &Path, times: usize) {
+    let datagrams: Vec<String> = (0..path.samples).map(datagram).collect();
+    let datagrams: Vec<&[u8]> = datagrams.iter().map(String::as_bytes).collect();
+    let mut ours = Ours::new();
+    (0..=times).for_each(|_| datagrams.chunks(BATCH).for_each(|batch| ours.observe(batch)));
 }
 
 /// Of sources that have pushed before.

@@ -16,6 +16,8 @@ mod children;
 mod client;
 mod compare;
 mod data;
+#[cfg(target_os = "linux")]
+mod datagrams;
 mod doors;
 mod encode;
 mod http;
@@ -23,6 +25,7 @@ mod ingest;
 mod instructions;
 mod measure;
 mod memory;
+mod observations;
 mod options;
 mod ours;
 mod reference;
@@ -53,9 +56,19 @@ fn main() -> ExitCode {
 
 fn measure(options: Options) -> Result<(), String> {
     let mut report = Report::new(options);
-    for group in [ingest::measure, encode::measure, memory::measure, doors::measure, http::measure, scrape::measure] {
-        group(&mut report);
-    }
+    let groups = [
+        ingest::measure,
+        observations::measure,
+        encode::measure,
+        memory::measure,
+        doors::measure,
+        http::measure,
+        observations::measure_over_http,
+        scrape::measure,
+        #[cfg(target_os = "linux")]
+        datagrams::measure,
+    ];
+    groups.into_iter().for_each(|group| group(&mut report));
     report.print();
     report.write()
 }

@@ -97,11 +97,31 @@ impl Ours {
     /// The same for everyone or for a source.
     pub fn push_for(&mut self, owner: &Owner, format: PushFormat, body: &[u8]) {
         let (context, batches) = self.assemble(owner, &GroupLabels::default(), format, body);
-        let assembled = Instant::now();
+        self.apply(owner, &context, batches);
+    }
+
+    /// Takes in datagrams that came together.
+    pub fn observe(&mut self, datagrams: &[&[u8]]) {
+        let start = Instant::now();
+        let Self { scratch, rules, registry, router, .. } = self;
+        let labels = GroupLabels::default();
+        let pushed = Pushed { door: Door::Aggregate, labels: &labels, lifetime: None, is_released: &|_| false };
+        let mut intake = Intake { registry, router, scratch };
+        let unread = intake.decode_datagrams(datagrams, rules);
+        assert!(unread.is_empty(), "expected datagrams, got {unread:?}");
+        let assembled = intake.assemble_observations(pushed, rules).expect("valid");
+        intake.scratch.shrink();
+        let (context, batches) = self.register(assembled, Door::Aggregate);
+        self.stages.assemble += start.elapsed();
+        self.apply(&Owner::Everyone, &context, batches);
+    }
+
+    fn apply(&mut self, owner: &Owner, context: &BatchContext, batches: Vec<Batch>) {
+        let start = Instant::now();
         for (table, batch) in self.tables.iter_mut().zip(batches) {
-            table.apply(batch, &context, owner, 0);
+            table.apply(batch, context, owner, 0);
         }
-        self.stages.merge += assembled.elapsed();
+        self.stages.merge += start.elapsed();
     }
 
     /// Takes all these pushes in.
@@ -148,8 +168,14 @@ impl Ours {
             intake.scratch.shrink();
             assembled
         });
-        let samples = push.samples;
-        let Assembled { families, mut rules, batches, .. } = push;
+        let registered = self.register(push, door);
+        self.stages.assemble += start.elapsed();
+        registered
+    }
+
+    /// Enters the push's families.
+    fn register(&mut self, push: Assembled, door: Door) -> (BatchContext, Vec<Batch>) {
+        let Assembled { families, mut rules, batches, samples, .. } = push;
         if door == Door::Source {
             // Counters without a TYPE, as all are here.
             rules.iter_mut().for_each(|rule| rule.numbers = NumberRule::Running);
@@ -160,7 +186,6 @@ impl Ours {
         let families = families.iter().map(FamilyUse::begin).collect();
         let context = BatchContext { families, rules, ..BatchContext::default() };
         self.stages.samples += samples;
-        self.stages.assemble += start.elapsed();
         (context, batches)
     }
 

@@ -72,6 +72,11 @@ impl Line {
         Self { name, measure, ours, reference, spread, rounds: rounds.len(), budget }
     }
 
+    /// The reference's figure.
+    pub fn reference(&self) -> f64 {
+        self.reference
+    }
+
     fn ratio(&self) -> f64 {
         self.ours / self.reference
     }

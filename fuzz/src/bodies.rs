@@ -62,13 +62,13 @@ const DOUBLES: [f64; 12] =
 const COUNTS: [u64; 11] = [1, 0, 2, 127, 128, 70_000, 1 << 53, (1 << 53) + 1, u64::MAX, FIRST_MARKER, FIRST_MARKER + 1];
 
 impl Body {
-    /// A body by the grammar of its format; now and then it is not valid.
+    /// A body by the grammar of its format, which is one of those that come with whole families; now and then it is not valid.
     pub fn new(format: PushFormat, choices: &mut Choices<'_>) -> Self {
         let mut parts = Vec::new();
         for _ in 0..1 + choices.below(5) {
             match format {
                 PushFormat::Protobuf => parts.push(messages::family(choices)),
-                PushFormat::Text | PushFormat::OpenMetrics => lines::lines(format, choices, &mut parts),
+                _ => lines::lines(format, choices, &mut parts),
             }
         }
         if format == PushFormat::OpenMetrics {

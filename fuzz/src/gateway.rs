@@ -16,7 +16,9 @@ use catchment::model::family::{Family, FamilyTraits, FamilyUse, MetricKind};
 use catchment::model::labels::GroupLabels;
 use catchment::model::name::Escaping;
 use catchment::model::value::Millis;
-use catchment::push::{Assembled, Assembler, PlannedFamily, PushError, PushRules, Pushed, SummaryPolicy};
+use catchment::push::{
+    Assembled, Assembler, Intake, PlannedFamily, PushError, PushRules, Pushed, Scratch, SummaryPolicy,
+};
 use catchment::registry::{CommitError, Entry, Registry};
 use catchment::rules::RuleSet;
 use catchment::shard::batch::{Batch, BatchContext, Router};
@@ -142,6 +144,9 @@ impl Gateway {
         for name in ["push_time_seconds", "push_failure_time_seconds"] {
             registry.reserve(name, MetricKind::Gauge, "");
         }
+        for declared in rules.declarations.iter().flat_map(|declarations| declarations.iter()) {
+            registry.declare(&declared.name, declared.kind, &declared.help).expect("names that do not clash");
+        }
         let tables = (0..SHARDS).map(|_| Table::new(router.clone())).collect();
         Self { registry, router, tables, timeline: Arc::default(), rules }
     }
@@ -161,8 +166,35 @@ impl Gateway {
     /// # Panics
     /// If what was planned does not hold though nobody else pushes: the server would plan it for ever.
     pub fn push(&mut self, format: PushFormat, body: &[u8], pusher: &Pusher, now: Millis) -> Result<(), Refused> {
-        let mut push = self.assemble(format, body, pusher).map_err(Refused::Push)?;
+        let push = self.assemble(format, body, pusher).map_err(Refused::Push)?;
         let replaced = replaced_families(&push, format);
+        self.take_in(push, &replaced, pusher, now)
+    }
+
+    /// Takes in what can be read of datagrams, as one push, or changes nothing. `unread` is told the index of each that is not
+    /// read.
+    ///
+    /// # Panics
+    /// As [`Self::push`].
+    pub fn observe(&mut self, datagrams: &[&[u8]], now: Millis, mut unread: impl FnMut(usize)) -> Result<(), Refused> {
+        let mut scratch = Scratch::default();
+        let mut intake = Intake { registry: &self.registry, router: &self.router, scratch: &mut scratch };
+        intake.decode_datagrams(datagrams, &self.rules).iter().for_each(|(index, _)| unread(*index));
+        let everyone = Pusher::everyone(&GroupLabels::default());
+        let is_released = |family: &Family| everyone.is_released(family);
+        let pushed =
+            Pushed { door: everyone.door(), labels: &everyone.labels, lifetime: None, is_released: &is_released };
+        let push = intake.assemble_observations(pushed, &self.rules).map_err(Refused::Push)?;
+        self.take_in(push, &[], &everyone, now)
+    }
+
+    fn take_in(
+        &mut self,
+        mut push: Assembled,
+        replaced: &[usize],
+        pusher: &Pusher,
+        now: Millis,
+    ) -> Result<(), Refused> {
         if pusher.door() == Door::Replace && !pusher.is_put {
             refuse_names_of_what_stays(&push)?;
         }

@@ -2,11 +2,13 @@
 //! taken again and means by its door what it did before, and every page is read again.
 
 mod bodies;
+pub mod datagrams;
 mod gateway;
 mod reading;
 pub mod templates;
 
 use catchment::exposition::format::PushFormat;
+use catchment::exposition::observation_decode::ObservationKind;
 use catchment::model::door::Door;
 use catchment::model::labels::GroupLabels;
 use catchment::model::name::Escaping;
@@ -41,6 +43,21 @@ pub fn push_and_scrape(format: PushFormat, input: &[u8]) {
         Way::Put => round.replace(&settings.group, true),
         Way::Post => round.replace(&settings.group, false),
     }
+}
+
+/// The same of observations in JSON, which come by one door and without labels in the path: the first byte picks the settings,
+/// the second the kind.
+///
+/// # Panics
+/// If a property does not hold.
+pub fn observe_and_scrape(input: &[u8]) {
+    use ObservationKind::{Counter, GaugeDecrement, GaugeIncrement, GaugeSet, Histogram, Summary};
+    let &[choice, kind, ref body @ ..] = input else { return };
+    let settings = Settings::new(choice);
+    let kind = [Counter, GaugeIncrement, GaugeDecrement, GaugeSet, Summary, Histogram][usize::from(kind) % 6];
+    let (before, body) = split(body);
+    let (gateway, format) = (Gateway::new(&settings), PushFormat::Observations(kind));
+    Round { gateway, format, before, body, escaping: settings.escaping, now: 0 }.observe();
 }
 
 /// The body before the separator, if there is one, and the other.
@@ -144,14 +161,26 @@ impl Round<'_> {
     }
 
     fn aggregate(mut self, group: &GroupLabels) {
-        let everyone = Pusher::everyone(group);
-        if !self.begin(&everyone) {
-            return;
+        if self.aggregate_twice(group) {
+            self.by_other_doors(Door::Aggregate, group);
         }
-        self.check_pages();
-        self.push_again(&everyone);
-        self.check_pages();
-        self.by_other_doors(Door::Aggregate, group);
+    }
+
+    /// Observations are merged whatever the door beside them.
+    fn observe(mut self) {
+        self.aggregate_twice(&GroupLabels::default());
+    }
+
+    /// Returns whether the body was taken.
+    fn aggregate_twice(&mut self, group: &GroupLabels) -> bool {
+        let everyone = Pusher::everyone(group);
+        let is_taken = self.begin(&everyone);
+        if is_taken {
+            self.check_pages();
+            self.push_again(&everyone);
+            self.check_pages();
+        }
+        is_taken
     }
 
     /// What two sources have counted is shown together, each counts once however often it says so, and what they have counted

@@ -1,5 +1,4 @@
-// Single observations as JSON, one after the other and in arrays of 100. Catchment does not take them yet: until it does, each is
-// answered as a refused push, and the thresholds say so.
+// Single observations as JSON, one after the other and in arrays of 100, to each of the paths that take them.
 //
 //   k6 run -e TARGET=http://127.0.0.1:9091 -e RATE=1000 loadtest/k6/observations.js
 

@@ -7,7 +7,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::decoded::{Decoded, NumberChange};
+use smallvec::SmallVec;
+
+use super::decoded::{Decoded, NumberChange, Sample};
 use super::error::{DecodeError, Limits, not_utf8};
 use super::json::{JsonFault, JsonReader};
 pub use super::observations::text_of;
@@ -52,7 +54,12 @@ pub fn decode<'b>(
 ) {
     let mut writer = ObservationWriter::new(limits, hasher, arena, decoded);
     let mut kinds = Kinds { kind_of: known.kind_of, met: HashMap::default(), new: Vec::new() };
+    let mut recent = RecentDatagrams::default();
     for (index, datagram) in datagrams.enumerate() {
+        if let Some(sample) = recent.find(datagram) {
+            writer.repeat(sample);
+            continue;
+        }
         let mark = writer.mark();
         writer.begin_datagram();
         kinds.new.clear();
@@ -63,11 +70,40 @@ pub fn decode<'b>(
             }
             Err(error) => Err(DatagramFault::Malformed(not_utf8(datagram, error.valid_up_to()))),
         };
-        if let Err(fault) = outcome {
-            writer.roll_back(mark);
-            kinds.roll_back();
-            refused(index, fault);
+        match outcome {
+            Ok(()) => recent.extend(writer.only_sample_since(mark).map(|sample| (datagram, sample))),
+            Err(fault) => {
+                writer.roll_back(mark);
+                kinds.roll_back();
+                refused(index, fault);
+            }
         }
+    }
+}
+
+/// Datagrams of one number each that came lately: whoever counts sends the same one again and again.
+#[derive(Default)]
+struct RecentDatagrams<'b> {
+    samples: SmallVec<[(&'b [u8], Sample); RecentDatagrams::MOST]>,
+    /// How many have been kept.
+    kept: usize,
+}
+
+impl<'b> RecentDatagrams<'b> {
+    const MOST: usize = 8;
+
+    #[inline]
+    fn find(&self, datagram: &[u8]) -> Option<Sample> {
+        self.samples.iter().find(|(recent, _)| *recent == datagram).map(|(_, sample)| *sample)
+    }
+
+    fn extend(&mut self, decoded: Option<(&'b [u8], Sample)>) {
+        let Some(decoded) = decoded else { return };
+        match self.samples.get_mut(self.kept % Self::MOST) {
+            Some(oldest) => *oldest = decoded,
+            None => self.samples.push(decoded),
+        }
+        self.kept += 1;
     }
 }
 

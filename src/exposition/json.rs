@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use wide::u8x16;
+
 use super::number::parse_float;
 
 /// Reads one value after the other.
@@ -42,10 +44,13 @@ impl<'t> JsonReader<'t> {
     #[inline]
     pub fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(self.at) {
+        while let Some(&byte) = bytes.get(self.at) {
+            if byte > b' ' || !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Some(byte);
+            }
             self.at += 1;
         }
-        bytes.get(self.at).copied()
+        None
     }
 
     /// Begins an object; its members are read with [`Self::next_key`].
@@ -187,7 +192,7 @@ impl<'t> JsonReader<'t> {
     #[inline]
     fn word(&self) -> &'t str {
         let rest = &self.text[self.at..];
-        let is_end = |byte: u8| matches!(byte, b',' | b'}' | b']' | b':' | b'{' | b'[' | b'"') || byte <= b' ';
+        let is_end = |byte: u8| byte <= b' ' || matches!(byte, b',' | b'}' | b']' | b':' | b'{' | b'[' | b'"');
         &rest[..rest.bytes().position(is_end).unwrap_or(rest.len())]
     }
 
@@ -240,12 +245,17 @@ impl<'t> JsonReader<'t> {
 /// Where the string that `text` begins with ends, or has its first escape.
 #[inline]
 fn string_mark(text: &[u8], quote: u8) -> Option<usize> {
-    // Most strings end before a search of many bytes at once has begun.
-    const SHORT: usize = 24;
-    let is_mark = |byte: &u8| *byte == quote || *byte == b'\\';
-    let short = &text[..text.len().min(SHORT)];
-    let beyond = || memchr::memchr2(quote, b'\\', &text[short.len()..]).map(|at| short.len() + at);
-    short.iter().position(is_mark).or_else(beyond)
+    // Most strings are in the first block; a search of all bytes takes longer to begin.
+    const BLOCK: usize = size_of::<u8x16>();
+    let Some((first, rest)) = text.split_first_chunk::<BLOCK>() else {
+        return text.iter().position(|byte| *byte == quote || *byte == b'\\');
+    };
+    let block = u8x16::new(*first);
+    let marks = block.simd_eq(u8x16::splat(quote)) | block.simd_eq(u8x16::splat(b'\\'));
+    match marks.to_bitmask() {
+        0 => memchr::memchr2(quote, b'\\', rest).map(|at| BLOCK + at),
+        marks => Some(marks.trailing_zeros() as usize),
+    }
 }
 
 /// The character of an escape, and the escape's length; `text` begins behind its backslash.

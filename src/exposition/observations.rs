@@ -97,6 +97,8 @@ impl<'d> ObservationWriter<'d> {
             // It would be all that is left of the sum.
             return Err(self.fault("a number to add", "NaN"));
         }
+        // An empty description says nothing.
+        let observed = Observed { help: observed.help.filter(|help| !help.is_empty()), ..observed };
         let name = self.name(&observed)?;
         let (labels, canonical_hash) = self.labels(labels, observed.kind)?;
         let series = SeriesText { labels, name, place: self.count, canonical_hash };
@@ -242,12 +244,25 @@ impl<'d> ObservationWriter<'d> {
         Span::new(start, self.arena.len())
     }
 
-    #[inline]
+    #[inline(always)]
     fn limit_length(&self, what: &str, limit: usize, text: &str) -> Result<()> {
         if text.len() <= limit {
             return Ok(());
         }
         Err(self.fault(format!("{what} of at most {limit} bytes"), text.len().to_string()))
+    }
+
+    /// Writes a number again as it was written before.
+    pub fn repeat(&mut self, sample: Sample) {
+        self.decoded.samples.push(sample);
+    }
+
+    /// What was written since, if it is one number.
+    pub fn only_sample_since(&self, mark: Mark) -> Option<Sample> {
+        match self.decoded.samples.get(mark.samples..)? {
+            [sample] if self.decoded.observations.len() == mark.observations => Some(*sample),
+            _ => None,
+        }
     }
 
     /// What is there now, to come back to.

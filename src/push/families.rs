@@ -118,23 +118,24 @@ impl FamilyPlan {
                 NameOwner::ByName => NumberChange::ByRule,
                 NameOwner::Declared(index, _) => decoded.families[index as usize].change,
             };
-            let changed = family.filter(|_| change != NumberChange::ByRule && handling != Handling::BySeries);
-            let treatment = match changed {
-                Some(family) => resolver
-                    .treatments
-                    .changed(family, "", None, change)
-                    .ok_or_else(|| cannot_be_added(decoded.places.at(name.place), &owner.family))?,
-                None => family.unwrap_or(u32::MAX),
-            };
             self.names.push(ResolvedName {
                 role: owner.role,
                 kind: owner.kind,
                 handling,
                 family_hash: router.hasher().hash(owner.family.as_bytes()),
                 family: family.unwrap_or(u32::MAX),
-                treatment,
+                treatment: family.unwrap_or(u32::MAX),
                 change,
             });
+        }
+        // When all families have their treatments: others come behind those.
+        for (name, resolved) in decoded.names.iter().zip(&mut self.names) {
+            if resolved.change != NumberChange::ByRule && resolved.handling == Handling::Plain {
+                let family = resolver.families[resolved.family as usize].wanted.name();
+                let refused = || cannot_be_added(decoded.places.at(name.place), family);
+                let treatment = resolver.treatments.changed(resolved.family, "", None, resolved.change);
+                resolved.treatment = treatment.ok_or_else(refused)?;
+            }
         }
         Ok(())
     }

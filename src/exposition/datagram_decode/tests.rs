@@ -157,6 +157,24 @@ fn what_was_taken_for_something_stays_so() {
 }
 
 #[test]
+fn datagrams_that_come_again_are_read_as_before() {
+    let datagrams: Vec<String> = (0..40)
+        .map(|number| match number % 13 {
+            12 => r#"{"metric_name": "h", "payload": {"observation": 1}}"#.to_owned(),
+            11 => r#"{"metric_name": "two"}{"metric_name": "two"}"#.to_owned(),
+            10 => "bad".to_owned(),
+            label => format!("{{\"metric_name\": \"c\", \"payload\": {{\"labels\": {{\"a\": \"{label}\"}}}}}}"),
+        })
+        .collect();
+    let datagrams: Vec<&str> = datagrams.iter().map(String::as_str).collect();
+    let (mut together, unread) = read(&datagrams, None);
+    let mut alone: Vec<String> = datagrams.iter().flat_map(|datagram| read(&[*datagram], None).0).collect();
+    together.sort();
+    alone.sort();
+    assert_eq!((together, unread.len()), (alone, 3));
+}
+
+#[test]
 fn limits_are_those_of_a_datagram() {
     let many = "{\"metric_name\": \"a\"}".repeat(10);
     assert_eq!(read(&[&many, &many, &many], None).0.len(), 30);

@@ -34,7 +34,13 @@ impl<'b> Resolver<'b, '_, '_, '_, '_> {
         let place = self.places.at(said.place);
         if let Some(&index) = self.indices.get(&name) {
             let before = self.kinds[index as usize];
-            return if before == kind { Ok(Some(index)) } else { Err(two_types(place, &name, kind, before)) };
+            if before != kind {
+                return Err(two_types(place, &name, kind, before));
+            }
+            // It may be described only where it comes again.
+            let help = &mut self.families[index as usize].help;
+            *help = help.take().or_else(|| said.help.map(|help| unescape(help).into()));
+            return Ok(Some(index));
         }
         if self.is_overridden(&name, place)? {
             return Ok(None);

@@ -22,6 +22,9 @@ const LONGEST: usize = 64 << 10;
 /// After it was asked to end a thread goes on for this long with what has come before, at the most.
 const LAST_TURN: Duration = Duration::from_secs(1);
 
+/// Senders that are slower than we are have this long to send more: many datagrams are taken in for little more than one is.
+const MOMENT: Duration = Duration::from_micros(500);
+
 /// The threads that receive datagrams; they may be none.
 #[derive(Default)]
 pub struct Receivers {
@@ -76,7 +79,12 @@ async fn receive_until(is_ending: &AtomicBool, socket: &DatagramSocket, shared: 
         match batch.receive(socket) {
             Ok(0) if deadline.is_some() => return,
             Ok(0) => {}
-            Ok(_) => shared.take_in(&batch, &scratch).await,
+            Ok(count) => {
+                shared.take_in(&batch, &scratch).await;
+                if count < BATCH {
+                    std::thread::park_timeout(MOMENT);
+                }
+            }
             Err(error) => {
                 shared.log(|unlogged| tracing::error!(%error, unlogged, "datagrams cannot be received"));
                 std::thread::park_timeout(socket::PATIENCE);

@@ -177,7 +177,7 @@ impl Declared {
                 "metric_name" => declared.name = text()?,
                 "metric_description" => declared.help = text()?,
                 "labels" => declared.labels = labels(&place, kind, value)?,
-                "buckets" if kind == MetricKind::Histogram => declared.bounds = Some(bounds(&place, value)?),
+                "buckets" if kind == MetricKind::Histogram => declared.bounds = bounds(&place, value)?,
                 "quantiles" if kind == MetricKind::Summary => declared.quantiles = Some(quantiles(&place, value)?),
                 _ => return Err(fault(place, "another key", value)),
             }
@@ -207,18 +207,22 @@ fn labels(place: &str, kind: MetricKind, value: &Value) -> Result<Box<[Box<str>]
     }
 }
 
-fn bounds(place: &str, value: &Value) -> Result<Arc<[f64]>, Fault> {
+/// None said are none declared.
+fn bounds(place: &str, value: &Value) -> Result<Option<Arc<[f64]>>, Fault> {
     const EXPECTED: &str = "at most 1000 ascending numbers, the last of which may be \"+Inf\"";
     let infinite = |value: &Value| matches!(value.as_str(), Some("+Inf" | "Inf")).then_some(f64::INFINITY);
     let bound = |value: &Value| value.as_f64().or_else(|| infinite(value));
     let bounds: Option<Vec<f64>> = items(place, value, EXPECTED)?.iter().map(bound).collect();
     let mut bounds = bounds.ok_or_else(|| fault(place, EXPECTED, value))?;
+    if bounds.is_empty() {
+        return Ok(None);
+    }
     if bounds.last() != Some(&f64::INFINITY) {
         bounds.push(f64::INFINITY);
     }
     bounds.iter_mut().for_each(|bound| *bound += 0.0);
     let is_good = bounds.is_sorted_by(|one, other| one < other) && bounds.len() <= MOST_BUCKETS;
-    if is_good { Ok(bounds.into()) } else { Err(fault(place, EXPECTED, value)) }
+    if is_good { Ok(Some(bounds.into())) } else { Err(fault(place, EXPECTED, value)) }
 }
 
 fn quantiles(place: &str, value: &Value) -> Result<Arc<[f64]>, Fault> {
@@ -272,13 +276,14 @@ mod tests {
     #[test]
     fn buckets_and_quantiles_may_be_declared() {
         let text = r#"{
-            "histograms": [{"metric_name": "h", "buckets": [-0.0, 1]}, {"metric_name": "i", "buckets": [1, "+Inf"], "labels": null}],
+            "histograms": [{"metric_name": "h", "buckets": [-0.0, 1]}, {"metric_name": "i", "buckets": [1, "+Inf"], "labels": null}, {"metric_name": "n", "buckets": []}],
             "summaries": [{"metric_name": "s", "labels": ["b", "a"], "quantiles": [0.5, 1]}]
         }"#;
         let declarations = Declarations::parse("config.json", text).expect("good");
         let of = |name| declarations.get(name).expect("declared");
         assert_eq!(of("h").bounds.as_deref(), Some(&[0.0, 1.0, f64::INFINITY][..]));
         assert_eq!(of("i").bounds.as_deref(), Some(&[1.0, f64::INFINITY][..]));
+        assert_eq!(of("n").bounds, None);
         assert_eq!(of("s").quantiles.as_deref(), Some(&[0.5, 1.0][..]));
         assert_eq!(*of("s").labels, ["a".into(), "b".into()]);
     }

@@ -101,7 +101,8 @@ fn observations(pushes: Scope) -> Scope {
         ("/histogram", ObservationKind::Histogram),
     ];
     kinds.into_iter().fold(pushes, |pushes, (path, kind)| {
-        let resource = web::resource(path).app_data(web::Data::new(kind)).post(ingest::observe);
+        let resource =
+            web::resource([path.to_owned(), format!("{path}/")]).app_data(web::Data::new(kind)).post(ingest::observe);
         pushes.service(resource.default_service(web::to(ingest::change)))
     })
 }

@@ -73,7 +73,7 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "What a gauge shows when several pushes set it: last, sum, min, max or mean [default: last, through the source door sum]",
     ),
-    one("gauge-window", "DURATION", "5m", "How long min, max and mean look back"),
+    one("gauge-window", "DURATION", "5m", "How long min, max and mean, and quantiles of observations, look back"),
     one("summaries", "POLICY", "sum-count", "What becomes of summaries: sum-count (quantiles are dropped) or discard"),
     one("path-labels", "POLICY", "add", "Whether labels in the push's path are put on its series: add or ignore"),
     one(

@@ -6,8 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-
-use smallvec::SmallVec;
+use std::num::NonZeroU64;
 
 use super::decoded::{Decoded, NumberChange, Sample};
 use super::error::{DecodeError, Limits, not_utf8};
@@ -54,9 +53,10 @@ pub fn decode<'b>(
 ) {
     let mut writer = ObservationWriter::new(limits, hasher, arena, decoded);
     let mut kinds = Kinds { kind_of: known.kind_of, met: HashMap::default(), new: Vec::new() };
-    let mut recent = RecentDatagrams::default();
+    let mut recent = RecentDatagrams::new();
     for (index, datagram) in datagrams.enumerate() {
-        if let Some(sample) = recent.find(datagram) {
+        let place = recent.place(hasher.hash(datagram));
+        if let Some((_, sample)) = place.filter(|(recent, _)| *recent == datagram) {
             writer.repeat(sample);
             continue;
         }
@@ -71,7 +71,7 @@ pub fn decode<'b>(
             Err(error) => Err(DatagramFault::Malformed(not_utf8(datagram, error.valid_up_to()))),
         };
         match outcome {
-            Ok(()) => recent.extend(writer.only_sample_since(mark).map(|sample| (datagram, sample))),
+            Ok(()) => *place = writer.only_sample_since(mark).map(|sample| (datagram, sample)).or(*place),
             Err(fault) => {
                 writer.roll_back(mark);
                 kinds.roll_back();
@@ -81,29 +81,22 @@ pub fn decode<'b>(
     }
 }
 
-/// Datagrams of one number each that came lately: whoever counts sends the same one again and again.
-#[derive(Default)]
+/// Datagrams of one number each that came lately, at most one for each place: whoever counts sends the same one again and again.
 struct RecentDatagrams<'b> {
-    samples: SmallVec<[(&'b [u8], Sample); RecentDatagrams::MOST]>,
-    /// How many have been kept.
-    kept: usize,
+    places: [Option<(&'b [u8], Sample)>; RecentDatagrams::PLACES],
 }
 
 impl<'b> RecentDatagrams<'b> {
-    const MOST: usize = 8;
+    const PLACES: usize = 64;
 
-    #[inline]
-    fn find(&self, datagram: &[u8]) -> Option<Sample> {
-        self.samples.iter().find(|(recent, _)| *recent == datagram).map(|(_, sample)| *sample)
+    fn new() -> Self {
+        Self { places: [None; Self::PLACES] }
     }
 
-    fn extend(&mut self, decoded: Option<(&'b [u8], Sample)>) {
-        let Some(decoded) = decoded else { return };
-        match self.samples.get_mut(self.kept % Self::MOST) {
-            Some(oldest) => *oldest = decoded,
-            None => self.samples.push(decoded),
-        }
-        self.kept += 1;
+    /// The place of a datagram of this hash.
+    #[inline]
+    fn place(&mut self, hash: NonZeroU64) -> &mut Option<(&'b [u8], Sample)> {
+        &mut self.places[hash.get() as usize % Self::PLACES]
     }
 }
 
@@ -117,17 +110,18 @@ struct Kinds<'k> {
 }
 
 impl Kinds<'_> {
-    fn of(&mut self, name: &str, likely: MetricKind) -> MetricKind {
+    /// What is `said` of it wins; whether it is so will be seen.
+    fn of(&mut self, name: &str, said: Option<MetricKind>, likely: MetricKind) -> MetricKind {
         if let Some(kind) = self.met.get(name) {
-            return *kind;
+            return said.unwrap_or(*kind);
         }
         let known = (self.kind_of)(name).filter(|kind| is_observed(*kind));
         if known.is_none() {
             self.new.push(name.into());
         }
-        let kind = known.unwrap_or(likely);
+        let kind = known.or(said).unwrap_or(likely);
         self.met.insert(name.into(), kind);
-        kind
+        said.unwrap_or(kind)
     }
 
     fn roll_back(&mut self) {
@@ -188,7 +182,7 @@ impl<'k> Decoder<'_, '_, '_, 'k> {
         let declared = self.declared(name, &mut fields.labels)?;
         let kind = match declared {
             Some(declared) => declared.kind,
-            None => fields.kind.unwrap_or_else(|| self.kinds.of(name, fields.likely_kind())),
+            None => self.kinds.of(name, fields.kind, fields.likely_kind()),
         };
         if fields.kind.is_some_and(|said| said != kind) {
             return Err(self.writer.fault(format!("the type {} of {name}", kind.name()), "another").into());

@@ -117,7 +117,7 @@ impl Decoder<'_, '_> {
         let Some(value) = self.fields.value.or(self.kind.default_value()) else {
             return Err(self.writer.fault("a value", "none"));
         };
-        let bounds = match self.fields.has_bounds && self.kind == ObservationKind::Histogram {
+        let bounds = match !self.fields.bounds.is_empty() && self.kind == ObservationKind::Histogram {
             true => Some(self.writer.bounds(&mut self.fields.bounds, MOST_BUCKETS)?),
             false => None,
         };

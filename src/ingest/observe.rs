@@ -79,7 +79,7 @@ impl Ingest {
                     let reason = refusal.reason();
                     let read = part.len() - unread.len();
                     unread.into_iter().for_each(|(_, fault)| refused(DatagramRefusal::Fault(fault)));
-                    refused(refusal.into());
+                    (read > 0).then(|| refused(refusal.into()));
                     (1..read).for_each(|_| refused(DatagramRefusal::LikeTheLast(reason)));
                 }
             }

@@ -20,7 +20,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 pub const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Datagrams that are taken at once, at most.
-pub const BATCH: usize = 64;
+pub const BATCH: usize = 256;
 
 /// Where datagrams come in.
 #[derive(Debug)]

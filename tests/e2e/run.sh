@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the end-to-end tests: real clients, a real Prometheus server, and the binary in $CATCHMENT_BIN
 # (target/release/catchment if unset). Arguments go to pytest. $E2E_LOAD_SECONDS sets how long the load test pushes;
-# $E2E_FLEET_SECONDS how long the fleet works. CI=true makes a missing Prometheus a failure instead of a skip. Go and the
+# $E2E_FLEET_SECONDS how long the fleet works; $E2E_DATAGRAMS how many datagrams are sent. CI=true makes a missing Prometheus a failure instead of a skip. Go and the
 # official Pushgateway are used if they are there, and may be missing.
 set -eu
 

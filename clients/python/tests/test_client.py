@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from fractions import Fraction
+from typing import Any, Callable
 
 import pytest
 from harness import Answer, Recorder, Request, Server, eventually, series
@@ -435,3 +436,42 @@ def test_log_messages_tell_how_many_were_held_back(
         "different",
         "no way (and 2 like it)",
     ]
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_whatever_is_wrong_costs_the_others_nothing(server: Server) -> None:
+    with Client(server.url, interval=60) as client:
+        client.counter("good_total")
+        client.counter("bad_total", Fraction(10**400))  # type: ignore[arg-type]
+        client.counter("bad_total", 10**5000)
+        client.counter("bad_total", 10**400 + 0)
+        client.counter("bad_total", labels={"a": Unprintable()})
+        client.histogram("bad_seconds", 1, buckets=["a"])  # type: ignore[list-item]
+        client.histogram("bad_seconds", 1, buckets=[2, 1])
+        client.summary("bad_bytes", 1, description=object())  # type: ignore[arg-type]
+        client.gauge_set("good", 1, {"__bad": "1"})
+        client.gauge_set("good", 2, {"a": "1"})
+        client.counter("good_total")
+        assert client.flush()
+        assert client.dropped == 8
+    assert 'good{a="1"} 2' in server.page()
+    assert "good_total 2" in server.page()
+    assert "bad" not in server.page()
+
+
+def test_a_limit_costs_known_series_nothing(start: Callable[..., Server]) -> None:
+    server = start("--max-series", "1")
+    with Client(server.url, interval=60) as client:
+        client.counter("known_total")
+        assert client.flush()
+        client.counter("known_total")
+        client.counter("new_total")
+        began = time.monotonic()
+        assert client.flush()
+        assert time.monotonic() - began < 2, "a limit is not waited for"
+        assert client.dropped == 1
+    assert "known_total 2" in server.page()

@@ -40,7 +40,10 @@ def closed_afterwards() -> Iterator[None]:
             {"metric_name": "g", "payload": {"labels": {"a": "ä", "b": "1"}, "operation": "set", "value": 65.6}},
         ),
         (lambda: catchment.push_counter("c"), {"metric_name": "c", "payload": {"labels": {}}}),
-        (lambda: catchment.push_counter("c", {}, 3), {"metric_name": "c", "payload": {"labels": {}, "value": 3}}),
+        (
+            lambda: catchment.push_counter("c", {}, 3),
+            {"metric_name": "c", "type": "counter", "payload": {"labels": {}, "value": 3}},
+        ),
         (lambda: catchment.increment_counter("c", {}), {"metric_name": "c", "payload": {"labels": {}}}),
         (
             lambda: catchment.set_gauge("g", math.inf, {}),

@@ -152,6 +152,8 @@ fn what_was_taken_for_something_stays_so() {
     let both = format!("{{\"metric_name\": \"x\"}}{later}");
     assert_eq!(read(&[&both], None).0, ["counter x = 1 {}", "counter x = 2 {}"]);
     assert_eq!(read(&[r#"{"metric_name": "x"}"#, later], None).0, ["counter x = 1 {}", "counter x = 2 {}"]);
+    let said = r#"{"metric_name": "x", "type": "histogram", "payload": {"observation": 1}}{"metric_name": "x", "payload": {"value": 2}}"#;
+    assert_eq!(read(&[said], None).0, ["histogram x = 1 {}", "histogram x = 2 {}"]);
     // Not by what was not taken.
     assert_eq!(read(&[r#"{"metric_name": "x"} {"#, later], None).0, ["gauge x = 2 {}"]);
 }

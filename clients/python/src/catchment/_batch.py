@@ -13,6 +13,9 @@ from typing import Any, Optional, Union
 
 from catchment._labels import LabelKey
 
+MOST_BITS = 1000
+"""Whole numbers beyond are no floats."""
+
 COUNTER, GAUGE_INC, GAUGE_DEC, GAUGE_SET = "counter", "gauge/inc", "gauge/dec", "gauge/set"
 SUMMARY, HISTOGRAM = "summary", "histogram"
 
@@ -61,8 +64,11 @@ class Batch:
 
     def add(self, record: Record) -> None:
         """Takes a record. Raises TypeError or ValueError if it is one that the server would refuse."""
-        kind, name, value, raw_labels, description, buckets = record
+        kind, name, value, raw_labels, description, raw_buckets = record
         _check(kind, name, value)
+        if description is not None and not isinstance(description, str):
+            raise TypeError(f"expected text to describe {name}, got {description!r}")
+        buckets = None if raw_buckets is None else tuple(float(bound) for bound in raw_buckets)
         labels = tuple(sorted((str(label), str(text)) for label, text in raw_labels)) if raw_labels else ()
         if kind in self._observations:
             entry = Entry(name, labels, description)
@@ -106,12 +112,13 @@ def _combine(entry: Entry, kind: str, value: float) -> None:
 def _check(kind: str, name: object, value: object) -> None:
     if not isinstance(name, str) or not name:
         raise TypeError(f"expected a metric name, got {name!r}")
-    if type(value) is int:
+    if type(value) is int and value.bit_length() <= MOST_BITS:
         if kind == COUNTER and value < 0:
             raise ValueError(f"expected an increment of 0 or more for counter {name}, got {value}")
         return
     if not isinstance(value, numbers.Real):
         raise TypeError(f"expected a number for {name}, got {value!r}")
+    float(value)
     if kind in (GAUGE_SET, SUMMARY, HISTOGRAM):
         return
     if not math.isfinite(value):

@@ -29,6 +29,8 @@ from catchment.transport import PushError, Transport, check_url
 
 DEFAULT_TRANSPORT = Transport(tries=8)
 MOST_OBJECTS_PER_REQUEST = 1000
+REFUSED_STATUSES = frozenset({400, 413, 429})
+"""Of a push of which a part may be taken: it is faulty, too large, or has series beyond a limit."""
 EXIT_SECONDS = 5.0
 
 
@@ -274,7 +276,8 @@ class Client:
                 continue
             try:
                 batch.add(item)
-            except (TypeError, ValueError) as error:
+            except Exception as error:
+                # Whatever somebody's numbers and labels raise: the others are to be sent.
                 self._lose(1, error)
         self._attention = self._wake_at
         if self._closed:
@@ -282,10 +285,16 @@ class Client:
         try:
             for kind, entries in batch.requests():
                 for chunk in _chunks(entries):
-                    self._send(kind, chunk)
+                    self._send_or_lose(kind, chunk)
         finally:
             for event in waiting:
                 event.set()
+
+    def _send_or_lose(self, kind: str, entries: list[Entry]) -> None:
+        try:
+            self._send(kind, entries)
+        except Exception as error:
+            self._lose(sum(entry.records for entry in entries), error)
 
     def _send(self, kind: str, entries: list[Entry]) -> None:
         """Sends entries as one push, which is applied as a whole or not at all."""
@@ -294,13 +303,13 @@ class Client:
         try:
             self._transport.send("POST", f"{self._url}/metrics/{kind}", body, headers)
         except PushError as error:
-            names = {entry.name for entry in entries}
-            if error.status != 400 or len(names) == 1:
+            if error.status not in REFUSED_STATUSES or len(entries) == 1:
                 self._lose(sum(entry.records for entry in entries), error)
                 return
-            # One family at fault is to cost no other.
-            for name in names:
-                self._send(kind, [entry for entry in entries if entry.name == name])
+            # What is at fault, or over a limit, is to cost the others nothing: it is found by halves.
+            middle = len(entries) // 2
+            self._send_or_lose(kind, entries[:middle])
+            self._send_or_lose(kind, entries[middle:])
 
     def _lose(self, records: int, error: Exception) -> None:
         self._not_delivered += records

@@ -53,7 +53,11 @@ def set_hermes_config(host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> Non
 
 def push_counter(metric_name: str, labels: Optional[Mapping[str, str]] = None, value: float = 1) -> None:
     """Adds to a counter: one, or `value`, which Hermes itself does not know."""
-    _push(metric_name, labels, {} if value == 1 else {"value": value})
+    if value == 1:
+        _push(metric_name, labels, {})
+    else:
+        # A value alone would be that of a gauge, where nothing is declared.
+        _push(metric_name, labels, {"value": value}, "counter")
 
 
 def push_gauge(metric_name: str, value: float, labels: Optional[Mapping[str, str]] = None) -> None:

@@ -1,7 +1,8 @@
 """One HTTP request to Catchment, tried until it is answered for good. It knows no metrics.
 
-A request is tried again if the connection fails, and if the answer is 429, 502, 503 or 504: after `Retry-After` if the
-server says so, else after a random part of a time that doubles. All tries carry one `Idempotency-Key`, so that a server
+A request is tried again if the connection fails, and if the answer is 502, 503 or 504: after `Retry-After` if the
+server says so, else after a random part of a time that doubles. So it is with 429 if it says when: without that it
+is a limit that waiting does not move. All tries carry one `Idempotency-Key`, so that a server
 which keeps keys applies the request once even if only its answer was lost.
 """
 
@@ -20,7 +21,8 @@ from email.utils import parsedate_to_datetime
 from typing import Callable, Optional
 from urllib.parse import SplitResult, unquote, urlsplit
 
-RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+RETRIED_STATUSES = frozenset({502, 503, 504})
+LIMITED_STATUS = 429
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 LONGEST_RETRY_AFTER_SECONDS = 60.0
@@ -28,8 +30,9 @@ LEAST_COMPRESSED_BYTES = 512
 
 
 class PushError(Exception):
-    """A request that was not accepted. Catchment applied nothing of it, unless `status` is None: then no answer came,
-    and it may have been applied."""
+    """A request that was not accepted. Catchment applied nothing of it if it answered with 503 or a status below 500.
+    If `status` is None no answer came, and it may have been applied; so it is with others, which are a proxy's or
+    tell of a fault in the middle."""
 
     def __init__(self, message: str, status: Optional[int] = None) -> None:
         """`message` is one line."""
@@ -82,7 +85,8 @@ class Transport:
                 if 200 <= status < 300:
                     return
                 error = PushError(f"{method} {_shown(target)}: {status} {answer}".rstrip(), status)
-                if status not in RETRIED_STATUSES:
+                is_to_wait = status == LIMITED_STATUS and wait is not None
+                if status not in RETRIED_STATUSES and not is_to_wait:
                     raise error
             if attempt + 1 < self.tries:
                 pause(_pause_seconds(attempt) if wait is None else wait)

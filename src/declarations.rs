@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::aggregate::MOST_BUCKETS;
-use crate::model::family::{MetricKind, SampleRole};
+use crate::model::family::MetricKind;
 
 /// The declared families.
 #[derive(Clone, Debug, Default)]
@@ -191,13 +191,11 @@ impl Declared {
 
 fn labels(place: &str, kind: MetricKind, value: &Value) -> Result<Box<[Box<str>]>, Fault> {
     const EXPECTED: &str = "label names, each once";
-    let is_taken = |name: &str| {
-        let positions = [(MetricKind::Histogram, SampleRole::Bucket), (MetricKind::Summary, SampleRole::Quantile)];
-        positions.iter().any(|(of, role)| *of == kind && role.position_label() == Some(name))
-    };
     let mut names = Vec::new();
     for item in items(place, value, EXPECTED)? {
-        let name = item.as_str().filter(|name| !name.is_empty() && !name.starts_with("__") && !is_taken(name));
+        let name = item
+            .as_str()
+            .filter(|name| !name.is_empty() && !name.starts_with("__") && kind.position_label() != Some(name));
         names.push(name.map(Box::from).ok_or_else(|| fault(place, EXPECTED, item))?);
     }
     names.sort_unstable();

@@ -202,12 +202,11 @@ impl<'d> ObservationWriter<'d> {
 
     #[inline]
     fn check_label(&self, name: &str, value: &str, kind: MetricKind) -> Result<()> {
-        let position = if kind.is_histogram() { SampleRole::Bucket } else { SampleRole::Quantile };
         if name.is_empty() || name.starts_with("__") {
             let expected = "a label name that is not empty and does not begin with \"__\"";
             return Err(self.fault(expected, format!("{name:?}")));
         }
-        if matches!(kind, MetricKind::Histogram | MetricKind::Summary) && position.position_label() == Some(name) {
+        if kind.position_label() == Some(name) {
             return Err(self.fault(format!("no label {name} on an observation"), format!("{name}={value:?}")));
         }
         self.limit_length("a label name", self.limits.name_length, name)?;

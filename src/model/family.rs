@@ -117,6 +117,11 @@ impl MetricKind {
         }
     }
 
+    /// The label that tells samples of one series apart; series of this kind have none of that name.
+    pub fn position_label(self) -> Option<&'static str> {
+        self.samples().iter().find_map(|(_, role)| role.position_label())
+    }
+
     /// What a family's name ends in everywhere but in OpenMetrics: `foo_total` is the OpenMetrics counter `foo`.
     pub fn openmetrics_suffix(self) -> &'static str {
         match self {

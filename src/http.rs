@@ -100,9 +100,8 @@ fn observations(pushes: Scope) -> Scope {
         ("/summary", ObservationKind::Summary),
         ("/histogram", ObservationKind::Histogram),
     ];
-    // Each path by itself: of several at once the library makes a pattern, which every push would pay for.
-    let paths = kinds.into_iter().flat_map(|(path, kind)| [(path.to_owned(), kind), (format!("{path}/"), kind)]);
-    paths.fold(pushes, |pushes, (path, kind)| {
+    // Each path by itself, and none that is not needed: every push is compared with all of them.
+    kinds.into_iter().fold(pushes, |pushes, (path, kind)| {
         let resource = web::resource(path).app_data(web::Data::new(kind)).post(ingest::observe);
         pushes.service(resource.default_service(web::to(ingest::change)))
     })
